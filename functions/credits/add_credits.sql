@@ -1,0 +1,73 @@
+-- Locks: the key's claim, then the user's row.
+create or replace function public.add_credits(
+    p_user_id uuid,
+    p_amount integer,
+    p_reason text,
+    p_idempotency_key uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now timestamptz := rendio.clock();
+    v_response jsonb;
+    v_first jsonb;
+    v_balance bigint;
+begin
+    perform rendio.require_service();
+    if p_user_id is null then
+        perform rendio.raise_invalid('p_user_id', 'required');
+    elsif p_idempotency_key is null then
+        perform rendio.raise_invalid('p_idempotency_key', 'required');
+    elsif p_reason is null or p_reason not in ('promo_grant', 'admin_adjustment') then
+        perform rendio.raise_invalid('p_reason', 'promo_grant or admin_adjustment');
+    elsif p_amount is null or p_amount = 0 or p_amount not between -1000000 and 1000000 then
+        perform rendio.raise_invalid('p_amount', 'not zero, -1000000 to 1000000');
+    elsif p_reason = 'promo_grant' and p_amount < 0 then
+        perform rendio.raise_invalid('p_amount', 'positive for promo_grant');
+    end if;
+
+    v_response := jsonb_build_object('credits_added', p_amount);
+    v_first := rendio.claim_idempotency_key(
+        p_user_id,
+        p_idempotency_key,
+        'add_credits',
+        rendio.request_hash('add_credits', jsonb_build_array(p_amount, p_reason)),
+        v_response,
+        null,
+        v_now
+    );
+    if v_first is not null then
+        return v_first || jsonb_build_object(
+            'credits_remaining', (rendio.require_account(p_user_id)).credits_remaining,
+            'replayed', true
+        );
+    end if;
+
+    v_balance := rendio.post_entry(p_user_id, p_amount, p_reason, null, v_now);
+    return v_response || jsonb_build_object('credits_remaining', v_balance, 'replayed', false);
+end;
+$$;
+
+comment on function public.add_credits(uuid, integer, text, uuid) is
+$$Give credits, or with admin_adjustment also take some; never below zero.
+
+p_amount: -1,000,000 to 1,000,000 credits, not zero; promo_grant only gives.
+Safe to repeat with the same key for 24 hours: the later calls change nothing and return
+replayed true with today's balance.
+
+Returns {credits_added, credits_remaining, replayed}.
+
+@raises PT400 invalid_argument
+@raises PT402 insufficient_credits
+@raises PT403 service_only
+@raises PT404 user_not_found
+@raises PT409 account_merged
+@raises PT422 idempotency_key_reused$$;
+
+revoke execute on function public.add_credits(uuid, integer, text, uuid)
+from public, anon, authenticated;
+grant execute on function public.add_credits(uuid, integer, text, uuid) to service_role;

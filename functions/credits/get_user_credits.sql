@@ -1,0 +1,34 @@
+create or replace function public.get_user_credits(p_user_id uuid)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_user public.users;
+begin
+    perform rendio.require_user(p_user_id);
+    v_user := rendio.require_account(p_user_id);
+    return jsonb_build_object(
+        'credits_remaining', v_user.credits_remaining,
+        'credits_total', v_user.credits_total,
+        'tier', v_user.tier,
+        'is_guest', v_user.is_guest
+    );
+end;
+$$;
+
+comment on function public.get_user_credits(uuid) is
+$$A user's balance.
+
+Returns {credits_remaining, credits_total, tier, is_guest}; credits_total is all that was ever
+granted or bought.
+
+@raises PT400 invalid_argument
+@raises PT401 not_authenticated
+@raises PT403 not_your_account
+@raises PT404 user_not_found$$;
+
+revoke execute on function public.get_user_credits(uuid) from public, anon, authenticated;
+grant execute on function public.get_user_credits(uuid) to authenticated, service_role;

@@ -1,0 +1,38 @@
+-- Locks: the user's row, so that what is reported is what decided.
+create or replace function rendio.refuse_entry(p_user_id uuid, p_change bigint)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+    v_user public.users;
+begin
+    select * into v_user from public.users as u where u.id = p_user_id for no key update;
+    if not found then
+        perform rendio.require_account(p_user_id);
+    elsif v_user.merged_into is not null then
+        raise sqlstate 'PT409' using
+            message = 'account_merged',
+            detail = jsonb_build_object('merged_into', v_user.merged_into)::text,
+            hint = 'Sign in again and use the account.';
+    elsif v_user.credits_remaining + p_change < 0 then
+        raise sqlstate 'PT402' using
+            message = 'insufficient_credits',
+            detail = jsonb_build_object(
+                'required', -p_change, 'available', v_user.credits_remaining
+            )::text,
+            hint = 'Buy credits or choose a cheaper model.';
+    end if;
+end;
+$$;
+
+comment on function rendio.refuse_entry(uuid, bigint) is
+$$Say why a balance could not change; returns only when it can by now.
+
+@raises PT402 insufficient_credits
+@raises PT404 user_not_found
+@raises PT409 account_merged$$;
+
+revoke execute on function rendio.refuse_entry(uuid, bigint) from public, anon, authenticated;

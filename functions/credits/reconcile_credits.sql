@@ -1,0 +1,147 @@
+-- One statement, so one snapshot: two would raise false alarms under load. Always planned for the
+-- given argument, so that one user costs one user.
+create or replace function public.reconcile_credits(p_user_id uuid default null)
+returns setof rendio.discrepancy
+language plpgsql
+stable
+security definer
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    perform rendio.require_service();
+    return query
+    with ledger as (
+        select
+            q.user_id,
+            q.seq,
+            q.created_at,
+            q.change,
+            q.balance_after,
+            q.reason,
+            q.job_id,
+            lag(q.seq, 1, 0::bigint) over w as previous_seq,
+            lag(q.created_at, 1, '-infinity') over w as previous_at,
+            lag(q.balance_after, 1, 0::bigint) over w as previous_balance,
+            q.change > 0
+            and q.reason not in ('generation_failed_refund', 'partial_refund') as is_grant
+        from public.quota_log as q
+        where p_user_id is null or q.user_id = p_user_id
+        window w as (partition by q.user_id order by q.seq)
+    ),
+
+    totals as (
+        select
+            l.user_id,
+            max(l.seq) as last_seq,
+            sum(l.change)::bigint as balance,
+            coalesce(sum(l.change) filter (where l.is_grant), 0)::bigint as granted
+        from ledger as l
+        group by l.user_id
+    ),
+
+    job_money as (
+        select
+            l.user_id,
+            l.job_id,
+            coalesce(-sum(l.change) filter (where l.reason = 'video_generation'), 0)::bigint
+                as charged,
+            coalesce(sum(l.change) filter (where l.reason <> 'video_generation'), 0)::bigint
+                as refunded
+        from ledger as l
+        where l.reason in ('video_generation', 'generation_failed_refund', 'partial_refund')
+        group by l.user_id, l.job_id
+    ),
+
+    accounts as (
+        select u.*, t.last_seq, t.balance, t.granted, t.user_id as ledger_user_id
+        from public.users as u
+        full join totals as t on t.user_id = u.id
+        where p_user_id is null or u.id = p_user_id or t.user_id = p_user_id
+    ),
+
+    jobs as (
+        select j.user_id, j.job_id, j.credits_used, j.credits_refunded, m.charged, m.refunded,
+            coalesce(j.user_id, m.user_id) as owner_id
+        from public.video_jobs as j
+        full join job_money as m on m.user_id = j.user_id and m.job_id = j.job_id
+        where p_user_id is null or j.user_id = p_user_id or m.user_id = p_user_id
+    )
+
+    select a.ledger_user_id, 'ledger_without_account', null::bigint, a.balance
+    from accounts as a
+    where a.id is null
+    union all
+    select a.id, 'balance_differs_from_ledger', coalesce(a.balance, 0), a.credits_remaining
+    from accounts as a
+    where a.credits_remaining <> coalesce(a.balance, 0)
+    union all
+    select a.id, 'credits_total_differs_from_ledger', coalesce(a.granted, 0), a.credits_total
+    from accounts as a
+    where a.credits_total <> coalesce(a.granted, 0)
+    union all
+    select a.id, 'ledger_seq_differs_from_ledger', coalesce(a.last_seq, 0), a.ledger_seq
+    from accounts as a
+    where a.ledger_seq <> coalesce(a.last_seq, 0)
+    union all
+    select l.user_id, 'ledger_entry_missing', l.previous_seq + 1, l.seq
+    from ledger as l
+    where l.seq <> l.previous_seq + 1
+    union all
+    select l.user_id, 'balance_after_differs_from_chain', l.previous_balance + l.change,
+        l.balance_after
+    from ledger as l
+    where l.balance_after <> l.previous_balance + l.change
+    union all
+    select l.user_id, 'ledger_time_runs_backwards', l.previous_seq, l.seq
+    from ledger as l
+    where l.created_at < l.previous_at
+    union all
+    select j.owner_id, 'job_charge_differs_from_ledger', coalesce(j.charged, 0),
+        coalesce(j.credits_used, 0)::bigint
+    from jobs as j
+    where coalesce(j.charged, 0) <> coalesce(j.credits_used, 0)
+    union all
+    select j.owner_id, 'job_refund_differs_from_ledger', coalesce(j.refunded, 0),
+        coalesce(j.credits_refunded, 0)::bigint
+    from jobs as j
+    where coalesce(j.refunded, 0) <> coalesce(j.credits_refunded, 0)
+    union all
+    select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger', l.change, g.amount
+    from (select * from ledger as e where e.is_grant) as l
+    full join (
+        select c.user_id, c.seq, sum(c.amount)::bigint as amount
+        from public.credit_grants as c
+        where p_user_id is null or c.user_id = p_user_id
+        group by c.user_id, c.seq
+    ) as g on g.user_id = l.user_id and g.seq = l.seq
+    where l.change is distinct from g.amount
+    union all
+    select t.user_id, 'purchase_differs_from_ledger', coalesce(l.change, 0),
+        t.credits_added::bigint
+    from public.iap_transactions as t
+    left join ledger as l
+        on l.user_id = t.user_id and l.seq = t.ledger_seq and l.reason = 'iap_purchase'
+    where (p_user_id is null or t.user_id = p_user_id)
+        and t.credits_added <> coalesce(l.change, 0)
+    union all
+    select d.user_id, 'entries_in_default_partition', 0::bigint, count(*)
+    from rendio.quota_log_default as d
+    where p_user_id is null or d.user_id = p_user_id
+    group by d.user_id;
+end;
+$$;
+
+comment on function public.reconcile_credits(uuid) is
+$$Prove that the books agree: a row per discrepancy, none when all is well.
+
+Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
+balance, jobs with their charges and refunds, lots and purchases with their entries. expected is
+what the ledger says. p_user_id: one user; null: all.
+
+Returns rows (user_id, problem, expected, actual).
+
+@raises PT403 service_only$$;
+
+revoke execute on function public.reconcile_credits(uuid) from public, anon, authenticated;
+grant execute on function public.reconcile_credits(uuid) to service_role;

@@ -1,0 +1,108 @@
+-- Locks: the key's claim, then the user's row. One read and four writes: model, claim with the
+-- response already in it (so the job's id is made first), balance and ledger, job.
+-- Only identity and the form of the arguments come before the claim: a retry of a paid call is
+-- answered even when the model has been retired since.
+create or replace function public.generate_video_atomic(
+    p_user_id uuid,
+    p_model_id uuid,
+    p_prompt text,
+    p_settings jsonb,
+    p_idempotency_key uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now timestamptz := rendio.clock();
+    v_settings jsonb := coalesce(p_settings, '{}');
+    v_job_id uuid := rendio.uuid_v7(v_now);
+    v_cost integer;
+    v_provider text;
+    v_response jsonb;
+    v_first jsonb;
+begin
+    perform rendio.require_user(p_user_id);
+    if p_model_id is null then
+        perform rendio.raise_invalid('p_model_id', 'required');
+    elsif p_idempotency_key is null then
+        perform rendio.raise_invalid('p_idempotency_key', 'required');
+    elsif p_prompt is null or btrim(p_prompt) = '' then
+        perform rendio.raise_invalid('p_prompt', 'required, not blank');
+    elsif length(p_prompt) > 4000 then
+        perform rendio.raise_too_large('p_prompt', '4000 characters');
+    elsif jsonb_typeof(v_settings) <> 'object' then
+        perform rendio.raise_invalid('p_settings', 'a JSON object');
+    elsif octet_length(v_settings::text) > 16384 then
+        perform rendio.raise_too_large('p_settings', '16384 bytes');
+    end if;
+
+    select m.cost_per_generation, m.provider into v_cost, v_provider
+    from public.models as m
+    where m.id = p_model_id and m.is_available;
+
+    v_response := jsonb_build_object(
+        'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost
+    );
+    v_first := rendio.claim_idempotency_key(
+        p_user_id,
+        p_idempotency_key,
+        'generate_video_atomic',
+        rendio.request_hash(
+            'generate_video_atomic', jsonb_build_array(p_model_id, p_prompt, v_settings)
+        ),
+        v_response,
+        v_job_id,
+        v_now
+    );
+    if v_first is not null then
+        return v_first || '{"replayed": true}';
+    end if;
+
+    if v_cost is null then
+        raise sqlstate 'PT404' using
+            message = 'model_not_found',
+            detail = jsonb_build_object('model_id', p_model_id)::text,
+            hint = 'Choose a model from get_models.';
+    end if;
+
+    perform rendio.post_entry(p_user_id, -v_cost, 'video_generation', v_job_id, v_now);
+
+    insert into public.video_jobs (
+        user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,
+        times_out_at
+    )
+    values (
+        p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
+        v_now + interval '15 minutes'
+    );
+    return v_response || '{"replayed": false}';
+end;
+$$;
+
+comment on function public.generate_video_atomic(uuid, uuid, text, jsonb, uuid) is
+$$Take the credits for a video and create its job, in one transaction.
+
+The credits are held: a job that fails, times out or is cancelled gives them back.
+p_prompt: 1 to 4,000 characters, not blank. p_settings: a JSON object of at most 16 KB; null is {}.
+p_idempotency_key: chosen by the client for this request. For 24 hours a call with the same key
+and the same arguments returns the first result with replayed true and takes nothing.
+
+Returns {job_id, status, credits_used, replayed}; status is pending, also in a replay.
+
+@raises PT400 invalid_argument
+@raises PT401 not_authenticated
+@raises PT402 insufficient_credits
+@raises PT403 not_your_account
+@raises PT404 user_not_found
+@raises PT404 model_not_found
+@raises PT409 account_merged
+@raises PT413 payload_too_large
+@raises PT422 idempotency_key_reused$$;
+
+revoke execute on function public.generate_video_atomic(uuid, uuid, text, jsonb, uuid)
+from public, anon, authenticated;
+grant execute on function public.generate_video_atomic(uuid, uuid, text, jsonb, uuid)
+to authenticated, service_role;

@@ -1,0 +1,42 @@
+-- The only way a job fails. The caller holds the job's lock; the compare-and-set on the status
+-- makes the refund happen once by construction, also for a caller that forgot.
+-- Locks: the job's row (held), then the user's.
+create or replace function rendio.end_failed_job(
+    p_job public.video_jobs,
+    p_error_code text,
+    p_error_message text,
+    p_at timestamptz,
+    p_reason text default 'generation_failed_refund'
+)
+returns bigint
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+    update public.video_jobs as j
+    set status = 'failed',
+        error_code = p_error_code,
+        error_message = left(p_error_message, 2000),
+        credits_refunded = j.credits_used,
+        completed_at = greatest(p_at, j.created_at),
+        lease_owner = null,
+        lease_expires_at = null
+    where j.user_id = p_job.user_id
+        and j.job_id = p_job.job_id
+        and j.status in ('pending', 'processing');
+    if not found then
+        perform rendio.raise_invalid_transition(p_job, 'The job has ended.');
+    end if;
+    return rendio.post_entry(p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at);
+end;
+$$;
+
+comment on function rendio.end_failed_job(public.video_jobs, text, text, timestamptz, text) is
+$$Fail an active job and give its credits back; returns the user's new balance.
+
+@raises PT409 invalid_transition$$;
+
+revoke execute on function rendio.end_failed_job(public.video_jobs, text, text, timestamptz, text)
+from public, anon, authenticated;

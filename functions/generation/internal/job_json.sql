@@ -1,0 +1,30 @@
+create or replace function rendio.job_json(p_job public.video_jobs)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'job_id', p_job.job_id,
+        'model_id', p_job.model_id,
+        'model_name', (select m.name from public.models as m where m.id = p_job.model_id),
+        'prompt', p_job.prompt,
+        'settings', p_job.settings,
+        'status', p_job.status,
+        'error_code', p_job.error_code,
+        'error_message', p_job.error_message,
+        'video_url', p_job.video_url,
+        'thumbnail_url', p_job.thumbnail_url,
+        'credits_used', p_job.credits_used,
+        'credits_refunded', p_job.credits_refunded,
+        'created_at', p_job.created_at,
+        'completed_at', p_job.completed_at
+    );
+$$;
+
+comment on function rendio.job_json(public.video_jobs) is
+$$A job as clients see it.$$;
+
+revoke execute on function rendio.job_json(public.video_jobs) from public, anon, authenticated;

@@ -1,0 +1,32 @@
+create or replace function rendio.keep_outcome(
+    p_submission public.provider_jobs,
+    p_outcome text,
+    p_video_url text,
+    p_thumbnail_url text,
+    p_error_message text,
+    p_at timestamptz
+)
+returns void
+language sql
+volatile
+security invoker
+set search_path = ''
+as $$
+    update public.provider_jobs as s
+    set outcome = p_outcome,
+        outcome_at = p_at,
+        video_url = p_video_url,
+        thumbnail_url = p_thumbnail_url,
+        error_message = left(p_error_message, 2000)
+    where s.provider = p_submission.provider
+        and s.provider_job_id = p_submission.provider_job_id
+        and s.outcome is null;
+$$;
+
+comment on function rendio.keep_outcome(public.provider_jobs, text, text, text, text, timestamptz)
+is
+$$Keep what a provider reported when it no longer decides the job; the first report stays.$$;
+
+revoke execute on function rendio.keep_outcome(
+    public.provider_jobs, text, text, text, text, timestamptz
+) from public, anon, authenticated;

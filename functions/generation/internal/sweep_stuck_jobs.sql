@@ -1,0 +1,47 @@
+-- Locks: job and user together, skipping what anybody else holds. It never waits, so it can meet
+-- webhooks, generations and another sweep in any order; what it skips is swept by the next run.
+create or replace function rendio.sweep_stuck_jobs(p_limit integer default 500)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now timestamptz := rendio.clock();
+    v_job public.video_jobs;
+    v_swept bigint := 0;
+begin
+    for v_job in
+        select j.*
+        from public.video_jobs as j
+        join public.users as u on u.id = j.user_id
+        -- One arm for each partial index; with `in` the planner would read the whole table.
+        where (j.status = 'pending' and j.times_out_at <= v_now)
+            or (j.status = 'processing' and j.times_out_at <= v_now)
+        order by j.times_out_at
+        limit p_limit
+        for no key update of j, u skip locked
+    loop
+        perform rendio.end_failed_job(
+            v_job,
+            'timed_out',
+            case v_job.status
+                when 'pending' then 'No worker started the job in time.'
+                else 'The provider did not answer in time.'
+            end,
+            v_now
+        );
+        v_swept := v_swept + 1;
+    end loop;
+    return v_swept;
+end;
+$$;
+
+comment on function rendio.sweep_stuck_jobs(integer) is
+$$Fail and refund up to p_limit jobs whose time is over; returns how many. Run by cron.
+
+Over means: 15 minutes after creation for a job that nobody started, the model's timeout after the
+start for one whose provider never answered.$$;
+
+revoke execute on function rendio.sweep_stuck_jobs(integer) from public, anon, authenticated;

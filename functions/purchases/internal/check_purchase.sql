@@ -1,0 +1,38 @@
+create or replace function rendio.check_purchase(
+    p_user_id uuid,
+    p_store text,
+    p_environment text,
+    p_transaction_id text,
+    p_product_id text,
+    p_purchased_at timestamptz
+)
+returns void
+language plpgsql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+    if p_user_id is null then
+        perform rendio.raise_invalid('p_user_id', 'required');
+    elsif p_store is null or p_store not in ('app_store', 'google_play') then
+        perform rendio.raise_invalid('p_store', 'app_store or google_play');
+    elsif p_environment is null or p_environment not in ('Production', 'Sandbox') then
+        perform rendio.raise_invalid('p_environment', 'Production or Sandbox');
+    elsif p_purchased_at is null or not isfinite(p_purchased_at) then
+        perform rendio.raise_invalid('p_purchased_at', 'required, finite');
+    end if;
+    perform rendio.check_text(p_transaction_id, 'p_transaction_id', 255);
+    perform rendio.check_text(p_product_id, 'p_product_id', 255);
+end;
+$$;
+
+comment on function rendio.check_purchase(uuid, text, text, text, text, timestamptz) is
+$$Refuse a purchase whose arguments are not of the right form.
+
+@raises PT400 invalid_argument
+@raises PT413 payload_too_large$$;
+
+revoke execute on function rendio.check_purchase(uuid, text, text, text, text, timestamptz)
+from public, anon, authenticated;

@@ -1,0 +1,19 @@
+-- A user reads its ledger; nobody but the functions writes it.
+drop policy if exists quota_log_select_own on public.quota_log;
+create policy quota_log_select_own on public.quota_log
+for select to authenticated
+using (user_id = (select auth.uid()));
+
+drop policy if exists quota_log_select_service on public.quota_log;
+create policy quota_log_select_service on public.quota_log
+for select to service_role
+using (true);
+
+grant select on public.quota_log to authenticated, service_role;
+
+drop policy if exists credit_grants_select_service on public.credit_grants;
+create policy credit_grants_select_service on public.credit_grants
+for select to service_role
+using (true);
+
+grant select on public.credit_grants to service_role;

@@ -1,0 +1,7 @@
+-- Settings are read by the service and written by the migrating login; keys are nobody's to read.
+drop policy if exists app_settings_select_service on public.app_settings;
+create policy app_settings_select_service on public.app_settings
+for select to service_role
+using (true);
+
+grant select on public.app_settings to service_role;

@@ -1,0 +1,83 @@
+-- Settings, the idempotency log, and the types that checks answer with.
+--
+-- Locks: none on existing tables. Duration: milliseconds.
+
+create table public.app_settings (
+    key text primary key
+        constraint app_settings_key_check check (key ~ '^[a-z][a-z0-9_]{0,62}$'),
+    value jsonb not null,
+    description text not null default ''
+);
+
+alter table public.app_settings enable row level security;
+
+comment on table public.app_settings is
+$$What an operator may change without a release. Read by rendio.setting(key).$$;
+comment on column public.app_settings.key is 'Name of the setting.';
+comment on column public.app_settings.value is 'Its value, as JSON.';
+comment on column public.app_settings.description is 'What it does, its unit and its bounds.';
+
+insert into public.app_settings (key, value, description) values
+('initial_grant', '10', 'Credits for a new account, once per device; 0 gives none.'),
+(
+    'sandbox_purchases', '"capped"',
+    'Credits for purchases in a store''s sandbox: "off", "listed" (sandbox_testers only) or '
+    '"capped" (up to sandbox_credit_cap for each user). App Review buys in the sandbox.'
+),
+('sandbox_credit_cap', '100', 'Credits that one user can get from sandbox purchases in all.'),
+('sandbox_testers', '[]', 'User ids that sandbox purchases are granted to when "listed".');
+
+-- A claim: the primary key decides every race. No foreign keys (a reference to users would lock
+-- the hot user's row in share mode once more on every call) and no index on expires_at: an
+-- index there would cost every generation, and the clean-up's scan of a table that stays under
+-- 50,000 rows costs milliseconds an hour.
+create table public.idempotency_log (
+    user_id uuid not null,
+    idempotency_key uuid not null,
+    job_id uuid,
+    created_at timestamptz not null,
+    expires_at timestamptz not null
+        constraint idempotency_log_expires_at_check check (expires_at > created_at),
+    status_code integer not null default 200,
+    operation_type text not null,
+    request_hash bytea not null,
+    response_data jsonb not null,
+    primary key (user_id, idempotency_key)
+)
+with (
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_insert_scale_factor = 0.5
+);
+
+alter table public.idempotency_log enable row level security;
+
+comment on table public.idempotency_log is
+$$One row per client key for 24 hours: the claim, and the response that a repeated call gets.$$;
+comment on column public.idempotency_log.user_id is 'Keys are per user; two users may use the same.';
+comment on column public.idempotency_log.idempotency_key is 'Chosen by the client for one action.';
+comment on column public.idempotency_log.job_id is 'The job that the call made, if it made one.';
+comment on column public.idempotency_log.created_at is 'When the key was first used.';
+comment on column public.idempotency_log.expires_at is 'When the key is new again: 24 hours later.';
+comment on column public.idempotency_log.status_code is 'HTTP status of the response: 200.';
+comment on column public.idempotency_log.operation_type is 'The function that was called.';
+comment on column public.idempotency_log.request_hash is
+    'SHA-256 over the function''s name and all arguments but the key.';
+comment on column public.idempotency_log.response_data is 'The first response.';
+
+create type rendio.discrepancy as (
+    user_id uuid,
+    problem text,
+    expected bigint,
+    actual bigint
+);
+
+comment on type rendio.discrepancy is
+$$One place where the books do not agree; what reconcile_credits() returns.$$;
+
+create type rendio.health_check as (
+    name text,
+    ok boolean,
+    detail text
+);
+
+comment on type rendio.health_check is $$One check of rendio.health().$$;

@@ -1,0 +1,23 @@
+-- The roles of a Supabase project, as its superuser supabase_admin makes them. The role that
+-- people log in as, postgres, is no superuser: it may create databases and roles, passes row
+-- security, and can hand the API roles on.
+
+do $$
+begin
+    if to_regrole('postgres') is null then
+        create role postgres login nosuperuser createdb createrole replication bypassrls;
+    end if;
+    if to_regrole('authenticator') is null then
+        create role authenticator login noinherit;
+    end if;
+    if to_regrole('supabase_auth_admin') is null then
+        create role supabase_auth_admin login noinherit createrole;
+    end if;
+end
+$$;
+
+alter role postgres set search_path = "$user", public, extensions;
+
+grant anon, authenticated, service_role to postgres with admin option;
+grant anon, authenticated, service_role to authenticator;
+grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;

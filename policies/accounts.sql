@@ -1,3 +1,6 @@
+--! as caller
+-- As the caller, because rendio_owner may not use Supabase's schema auth, which policies name.
+--
 -- A user sees its own row, whole: users holds nothing that its owner may not see. A client may
 -- change two preferences and nothing else, in this or any table.
 drop policy if exists users_select_own on public.users;

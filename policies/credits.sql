@@ -1,3 +1,6 @@
+--! as caller
+-- As the caller, because rendio_owner may not use Supabase's schema auth, which policies name.
+--
 -- A user reads its ledger; nobody but the functions writes it.
 drop policy if exists quota_log_select_own on public.quota_log;
 create policy quota_log_select_own on public.quota_log

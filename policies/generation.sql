@@ -1,3 +1,6 @@
+--! as caller
+-- As the caller, because rendio_owner may not use Supabase's schema auth, which policies name.
+--
 -- A user sees its jobs, by column: leases and provider ids stay hidden, and Realtime honours it.
 -- Deleted jobs are gone from here too. No client writes a job.
 drop policy if exists video_jobs_select_own on public.video_jobs;

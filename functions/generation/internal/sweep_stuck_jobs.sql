@@ -1,5 +1,7 @@
 -- Locks: job and user together, skipping what anybody else holds. It never waits, so it can meet
 -- webhooks, generations and another sweep in any order; what it skips is swept by the next run.
+-- The rows are collected before the first one is failed: a cursor would meet a user's row again
+-- after this transaction changed it, and skip the user's other jobs.
 create or replace function rendio.sweep_stuck_jobs(p_limit integer default 500)
 returns bigint
 language plpgsql
@@ -12,8 +14,8 @@ declare
     v_job public.video_jobs;
     v_swept bigint := 0;
 begin
-    for v_job in
-        select j.*
+    foreach v_job in array array(
+        select j
         from public.video_jobs as j
         join public.users as u on u.id = j.user_id
         -- One arm for each partial index; with `in` the planner would read the whole table.
@@ -22,7 +24,7 @@ begin
         order by j.times_out_at
         limit p_limit
         for no key update of j, u skip locked
-    loop
+    ) loop
         perform rendio.end_failed_job(
             v_job,
             'timed_out',

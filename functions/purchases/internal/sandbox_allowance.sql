@@ -18,7 +18,11 @@ begin
         from public.credit_grants as g
         where g.user_id = p_user_id and g.is_sandbox;
         return greatest(
-            0, least(p_credits, rendio.setting('sandbox_credit_cap')::integer - v_granted)
+            0,
+            least(
+                p_credits,
+                coalesce(rendio.setting('sandbox_credit_cap')::integer, 0) - v_granted
+            )
         );
     end if;
     return 0;

@@ -10,6 +10,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = ''
+-- The bounds are written as text: other styles name the time zone, and IST is three zones.
+set datestyle = iso
 as $$
 declare
     v_table text := split_part(p_policy.parent, '.', 2);

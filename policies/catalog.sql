@@ -16,3 +16,5 @@ grant select (
     thumbnail_url, created_at
 ) on public.models to anon, authenticated;
 grant select, insert, update on public.models to service_role;
+-- The default of created_at asks the clock, with the right of whoever inserts.
+grant execute on function rendio.clock() to service_role;

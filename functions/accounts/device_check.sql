@@ -88,8 +88,8 @@ initial_grant) come only in the call that creates the user, and once per device 
 Safe to repeat: later calls find the same user with is_new false.
 The caller has verified the device (DeviceCheck) before.
 
-Returns {user_id, is_new, is_guest, tier, credits_remaining}.
-
+@nullable p_user_id
+@returns {user_id: uuid, is_new: boolean, is_guest: boolean, tier: text, credits_remaining: bigint}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT413 payload_too_large$$;

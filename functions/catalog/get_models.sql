@@ -55,9 +55,9 @@ $$The models on sale, featured first, then by name.
 p_if_none_match: the If-None-Match header, or the etag of the last answer. When nothing has changed
 since, not_modified is true, models null, and the list is not read.
 
-Returns {etag, not_modified, models: [{id, name, category, description, cost_per_generation,
-provider, is_featured, thumbnail_url}]}.
-
+@returns {etag: text, not_modified: boolean, models: [model]?}
+@shape model {id: uuid, name: text, category: text, description: text?,
+    cost_per_generation: integer, provider: text, is_featured: boolean, thumbnail_url: text?}
 @raises PT413 payload_too_large$$;
 
 revoke execute on function public.get_models(text) from public, anon, authenticated;

@@ -24,6 +24,7 @@ $$;
 comment on function public.balance_at(uuid, timestamptz) is
 $$A user's balance at a time: after the last ledger entry at or before it; 0 before the first.
 
+@returns bigint
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

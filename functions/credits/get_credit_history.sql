@@ -63,9 +63,9 @@ For the next page pass next_before_seq and next_before_at back; both are null on
 p_before_at only saves the way there: with p_before_seq alone the result is the same.
 p_limit: 1 to 100.
 
-Returns {entries: [{seq, change, reason, balance_after, job_id, created_at}], next_before_seq,
-next_before_at}.
-
+@returns {entries: [ledger_entry], next_before_seq: bigint?, next_before_at: timestamptz?}
+@shape ledger_entry {seq: bigint, change: bigint, reason: text, balance_after: bigint,
+    job_id: uuid?, created_at: timestamptz}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

@@ -22,9 +22,9 @@ $$;
 comment on function public.get_user_credits(uuid) is
 $$A user's balance.
 
-Returns {credits_remaining, credits_total, tier, is_guest}; credits_total is all that was ever
-granted or bought.
+credits_total is all that was ever granted or bought.
 
+@returns {credits_remaining: bigint, credits_total: bigint, tier: text, is_guest: boolean}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

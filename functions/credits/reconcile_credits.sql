@@ -137,10 +137,11 @@ $$Prove that the books agree: a row per discrepancy, none when all is well.
 
 Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
 balance, jobs with their charges and refunds, lots and purchases with their entries. expected is
-what the ledger says. p_user_id: one user; null: all.
+what the ledger says.
+p_user_id: one user; null: all.
 
-Returns rows (user_id, problem, expected, actual).
-
+@returns [discrepancy]
+@shape discrepancy {user_id: uuid, problem: text, expected: bigint?, actual: bigint?}
 @raises PT403 service_only$$;
 
 revoke execute on function public.reconcile_credits(uuid) from public, anon, authenticated;

@@ -36,11 +36,10 @@ $$;
 comment on function public.cancel_video_job(uuid, uuid) is
 $$Cancel a job that no worker has taken yet, and give its credits back.
 
+The status becomes failed, the job's error_code cancelled.
 Safe to repeat: a cancelled job answers the same with replayed true.
 
-Returns {job_id, status, credits_refunded, replayed}; status is failed, the job's error_code
-cancelled.
-
+@returns {job_id: uuid, status: text, credits_refunded: integer, replayed: boolean}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

@@ -71,12 +71,14 @@ $$;
 comment on function public.claim_video_jobs(text, integer, interval) is
 $$Hand up to p_limit waiting jobs to a worker, oldest first, each to one worker only.
 
+p_worker: the worker's name, for people who look at its leases.
+p_limit: 1 to 100.
 p_lease: how long the worker has to call start_video_job, up to a day; afterwards another worker
 may claim the job, with a higher attempt. Pass the attempt on to start_video_job.
 
-Returns {jobs: [{user_id, job_id, provider, provider_model_id, prompt, settings, attempt,
-lease_expires_at}]}.
-
+@returns {jobs: [claimed_job]}
+@shape claimed_job {user_id: uuid, job_id: uuid, provider: text, provider_model_id: text?,
+    prompt: text, settings: jsonb, attempt: integer, lease_expires_at: timestamptz}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT413 payload_too_large$$;

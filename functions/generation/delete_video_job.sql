@@ -26,8 +26,7 @@ $$Take a job off its user's lists. A running job goes on, and so does its money.
 
 Safe to repeat.
 
-Returns {job_id, deleted}.
-
+@returns {job_id: uuid, deleted: boolean}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

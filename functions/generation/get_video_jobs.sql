@@ -44,10 +44,10 @@ $$;
 comment on function public.get_video_jobs(uuid, uuid, integer) is
 $$A page of a user's jobs, newest first, without deleted ones.
 
-For the next page pass next_before back; it is null on the last page. p_limit: 1 to 100.
+For the next page pass next_before back as p_before; it is null on the last page.
+p_limit: 1 to 100.
 
-Returns {jobs: [job], next_before}, each job as in get_video_status.
-
+@returns {jobs: [job], next_before: uuid?}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account$$;

@@ -25,9 +25,7 @@ $$;
 comment on function public.get_video_status(uuid, uuid) is
 $$One job, also one that was taken off the list.
 
-Returns {job_id, model_id, model_name, prompt, settings, status, error_code, error_message,
-video_url, thumbnail_url, credits_used, credits_refunded, created_at, completed_at}.
-
+@returns job
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

@@ -49,8 +49,7 @@ p_reason: the ledger's reason, generation_failed_refund or partial_refund.
 Safe to repeat: a job that has failed, for whatever reason, was refunded then; the answer says so
 with replayed true and today's balance.
 
-Returns {job_id, credits_refunded, credits_remaining, replayed}.
-
+@returns {job_id: uuid, credits_refunded: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT404 job_not_found

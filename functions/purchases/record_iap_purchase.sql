@@ -92,13 +92,14 @@ comment on function public.record_iap_purchase(
 ) is
 $$Credit a purchase that a store has confirmed; the caller has verified the signed transaction.
 
-p_store: app_store or google_play. p_environment: Production or Sandbox. The credits come from
-iap_products of that environment. p_app_account_token, when the store gives one, must be the user.
+p_store: app_store or google_play.
+p_environment: Production or Sandbox.
+p_product_id: the store's id of the product; the credits come from iap_products, by environment.
+p_app_account_token: must be the user, when the store gives one.
 Safe to repeat for ever: a transaction that was credited answers replayed true. A sandbox purchase
 is credited as far as the setting sandbox_purchases allows and may bring 0.
 
-Returns {credits_added, credits_remaining, replayed}.
-
+@returns {credits_added: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT404 user_not_found

@@ -25,6 +25,14 @@ as $$
 $$;
 
 comment on function rendio.job_json(public.video_jobs) is
-$$A job as clients see it.$$;
+$$A job as clients see it.
+
+status is pending, processing, completed or failed; error_code of a failed one provider_error,
+timed_out, cancelled or refunded.
+
+@shape job {job_id: uuid, model_id: uuid, model_name: text?, prompt: text, settings: jsonb,
+    status: text, error_code: text?, error_message: text?, video_url: text?, thumbnail_url: text?,
+    credits_used: integer, credits_refunded: integer, created_at: timestamptz,
+    completed_at: timestamptz?}$$;
 
 revoke execute on function rendio.job_json(public.video_jobs) from public, anon, authenticated;

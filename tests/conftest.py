@@ -53,7 +53,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     run = config.stash[RUN]
-    label = run.label if isinstance(run, Run) else f"none ({run})"
+    label = f"{run.kind} {run.version}" if isinstance(run, Run) else f"none ({run})"
     return f"server: {label}, profile {profiles.from_environment().name}"
 
 
@@ -68,7 +68,8 @@ def pytest_terminal_summary(
     assertions = [int(p["pgtap_assertions"]) for p in passed if "pgtap_assertions" in p]
     reasons = Counter(_skip_reason(report) for report in stats.get("skipped", []))
     told = {
-        "server": run.label if isinstance(run, Run) else "none",
+        "server": run.kind if isinstance(run, Run) else "none",
+        "version": run.version if isinstance(run, Run) else "",
         "assertions": sum(assertions),
         "python": len(passed) - len(assertions),
         "failed": len(stats.get("failed", [])) + len(stats.get("error", [])),
@@ -120,7 +121,9 @@ def template_db(server: Cluster, run: Run, profile: profiles.Profile) -> str:
     name = f"{run.prefix}rendio_template"
 
     def build() -> str:
+        server.drop(name)  # half of one, when another worker has failed here
         migrate.apply(_new_database(server, profile, name))
+        profile.let_login_set_role(server.superuser_url)
         return name
 
     return str(run.once("template", build))

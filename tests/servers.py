@@ -300,10 +300,15 @@ class Run:
         return cls(kind, Path(folder), url, Path(bin_dir) if bin_dir else None, prefix)
 
     @property
-    def label(self) -> str:
+    def version(self) -> str:
+        """The server's version, which a private one need not run to tell."""
         if self.bin_dir:
-            return f"{self.kind} {embedded.server_version(self.bin_dir)}"
-        return self.kind
+            return embedded.server_version(self.bin_dir)
+        try:
+            with psycopg.connect(self.server_url) as conn:
+                return conn.info.parameter_status("server_version") or ""
+        except psycopg.OperationalError as error:
+            return f"unknown ({str(error).strip()})"
 
     def cluster(self, superuser: str, settings: Mapping[str, str]) -> Cluster:
         """Return the server, started by whoever comes first."""

@@ -36,8 +36,7 @@ create table public.idempotency_log (
     idempotency_key uuid not null,
     job_id uuid,
     created_at timestamptz not null,
-    expires_at timestamptz not null
-        constraint idempotency_log_expires_at_check check (expires_at > created_at),
+    expires_at timestamptz not null,
     status_code integer not null default 200,
     operation_type text not null,
     request_hash bytea not null,

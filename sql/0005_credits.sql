@@ -17,33 +17,33 @@ comment on table rendio.partition_policies is
 $$Which tables rendio.ensure_partitions() extends, by what step (UTC) and how far ahead.
 Partitions are never dropped: the ledger is kept for ever.$$;
 
+create domain rendio.ledger_reason as text
+constraint ledger_reason_check check (
+    value in (
+        'initial_grant', 'video_generation', 'generation_failed_refund', 'partial_refund',
+        'iap_purchase', 'iap_refund', 'iap_refund_reversed', 'credit_expired',
+        'guest_merge_out', 'guest_merge_in', 'promo_grant', 'admin_adjustment'
+    )
+);
+
+create domain rendio.credit_change as bigint
+constraint credit_change_check check (value <> 0);
+
+comment on domain rendio.ledger_reason is 'Why a balance changed.';
+comment on domain rendio.credit_change is 'Credits given (positive) or taken (negative).';
+
 -- The truth about credits. No foreign keys: each monthly ATTACH would then stop every writer of
 -- users; reconcile_credits() holds the references.
 create table public.quota_log (
     user_id uuid not null,
-    seq bigint not null
-        constraint quota_log_seq_check check (seq > 0),
+    seq bigint not null,
     created_at timestamptz not null,
-    balance_after bigint not null
-        constraint quota_log_balance_after_check check (balance_after >= 0),
-    change bigint not null
-        constraint quota_log_change_check check (change <> 0),
+    balance_after rendio.balance not null,
+    change rendio.credit_change not null,
     id uuid not null default gen_random_uuid(),
     job_id uuid,
     is_sandbox boolean not null default false,
-    reason text not null
-        constraint quota_log_reason_check check (
-            reason in (
-                'initial_grant', 'video_generation', 'generation_failed_refund',
-                'partial_refund', 'iap_purchase', 'iap_refund', 'iap_refund_reversed',
-                'credit_expired', 'guest_merge_out', 'guest_merge_in', 'promo_grant',
-                'admin_adjustment'
-            )
-        ),
-    constraint quota_log_job_check check (
-        job_id is not null
-        or reason not in ('video_generation', 'generation_failed_refund', 'partial_refund')
-    ),
+    reason rendio.ledger_reason not null,
     primary key (user_id, created_at, seq)
 )
 partition by range (created_at);

@@ -2,6 +2,28 @@
 --
 -- Locks: none on existing tables. Duration: milliseconds.
 
+create domain rendio.job_status as text
+constraint job_status_check check (value in ('pending', 'processing', 'completed', 'failed'));
+create domain rendio.job_error_code as text
+constraint job_error_code_check
+check (value in ('provider_error', 'timed_out', 'cancelled', 'refunded'));
+create domain rendio.prompt as text
+constraint prompt_check check (length(value) between 1 and 4000);
+create domain rendio.job_settings as jsonb
+constraint job_settings_check
+check (jsonb_typeof(value) = 'object' and octet_length(value::text) <= 16384);
+create domain rendio.url as text
+constraint url_check check (length(value) <= 2048);
+create domain rendio.error_text as text
+constraint error_text_check check (length(value) <= 2000);
+
+comment on domain rendio.job_status is 'pending, processing, completed or failed.';
+comment on domain rendio.job_error_code is 'provider_error, timed_out, cancelled or refunded.';
+comment on domain rendio.prompt is '1 to 4,000 characters.';
+comment on domain rendio.job_settings is 'A JSON object of at most 16 KB.';
+comment on domain rendio.url is 'At most 2,048 characters.';
+comment on domain rendio.error_text is 'At most 2,000 characters.';
+
 create table public.video_jobs (
     user_id uuid not null references public.users (id) on delete restrict,
     job_id uuid not null,
@@ -12,43 +34,22 @@ create table public.video_jobs (
     started_at timestamptz,
     completed_at timestamptz,
     deleted_at timestamptz,
-    credits_used integer not null
-        constraint video_jobs_credits_used_check check (credits_used > 0),
+    credits_used integer not null,
     credits_refunded integer not null default 0,
-    attempt integer not null default 0
-        constraint video_jobs_attempt_check check (attempt >= 0),
-    status text not null default 'pending'
-        constraint video_jobs_status_check
-        check (status in ('pending', 'processing', 'completed', 'failed')),
+    attempt integer not null default 0,
+    status rendio.job_status not null default 'pending',
     provider text not null,
-    prompt text not null
-        constraint video_jobs_prompt_check check (length(prompt) between 1 and 4000),
-    settings jsonb not null default '{}'
-        constraint video_jobs_settings_check check (jsonb_typeof(settings) = 'object'),
+    prompt rendio.prompt not null,
+    settings rendio.job_settings not null default '{}',
     provider_job_id text,
     lease_owner text,
-    video_url text
-        constraint video_jobs_video_url_check check (length(video_url) <= 2048),
-    thumbnail_url text
-        constraint video_jobs_thumbnail_url_check check (length(thumbnail_url) <= 2048),
-    error_code text
-        constraint video_jobs_error_code_check
-        check (error_code in ('provider_error', 'timed_out', 'cancelled', 'refunded')),
-    error_message text
-        constraint video_jobs_error_message_check check (length(error_message) <= 2000),
+    video_url rendio.url,
+    thumbnail_url rendio.url,
+    error_code rendio.job_error_code,
+    error_message rendio.error_text,
     primary key (user_id, job_id),
-    constraint video_jobs_credits_refunded_check
-    check (credits_refunded between 0 and credits_used),
-    -- A failed job has given everything back; an active one nothing.
-    constraint video_jobs_end_check check (
-        case status
-            when 'failed' then error_code is not null and credits_refunded = credits_used
-            when 'completed' then error_code is null and video_url is not null
-            else error_code is null and credits_refunded = 0
-        end
-    ),
-    constraint video_jobs_completed_at_check
-    check ((completed_at is not null) = (status in ('completed', 'failed')))
+    constraint video_jobs_credits_check
+    check (credits_used > 0 and credits_refunded between 0 and credits_used)
 )
 with (
     fillfactor = 85,

@@ -30,6 +30,13 @@ begin
             v_to at time zone 'UTC')
     );
 
+    -- A writer that has chosen the default partition already would find its row's month gone
+    -- (23514), so for a month that has begun writers are made to wait before they choose.
+    if p_from <= rendio.clock() then
+        execute format('grant delete on public.%I to rendio_owner', v_table);
+        execute format('lock table public.%I in share row exclusive mode', v_table);
+        execute format('revoke delete on public.%I from rendio_owner', v_table);
+    end if;
     execute format('grant delete on rendio.%I to rendio_owner', v_default);
     execute format('lock table rendio.%I in access exclusive mode', v_default);
     execute format(

@@ -1,7 +1,8 @@
 -- Locks: SHARE UPDATE EXCLUSIVE on the parent and ACCESS EXCLUSIVE on its default partition, for
 -- the moment of each ATTACH. CREATE TABLE … PARTITION OF would take ACCESS EXCLUSIVE on the parent
 -- and, behind one open reader, stop every insert. A lock not had in a second is left to the next
--- run: the default partition takes the rows meanwhile.
+-- run: the default partition takes the rows meanwhile. A policy that another run is at is passed
+-- by: two runs would stand in each other's way.
 create or replace function rendio.ensure_partitions()
 returns integer
 language plpgsql
@@ -17,7 +18,7 @@ declare
     v_made integer := 0;
 begin
     for v_policy in
-        select * from rendio.partition_policies as p order by p.parent
+        select * from rendio.partition_policies as p order by p.parent for update skip locked
     loop
         for v_from in
             select p.starts_at

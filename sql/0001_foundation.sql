@@ -57,7 +57,7 @@ begin
         returns jsonb
         language sql
         stable
-        set search_path = ''
+        set search_path = pg_catalog, pg_temp
         as $body$
             select coalesce(
                 nullif(current_setting('request.jwt.claim', true), ''),
@@ -73,7 +73,7 @@ begin
         returns uuid
         language sql
         stable
-        set search_path = ''
+        set search_path = pg_catalog, pg_temp
         as $body$
             select coalesce(
                 nullif(current_setting('request.jwt.claim.sub', true), ''),
@@ -89,7 +89,7 @@ begin
         returns text
         language sql
         stable
-        set search_path = ''
+        set search_path = pg_catalog, pg_temp
         as $body$
             select coalesce(
                 nullif(current_setting('request.jwt.claim.role', true), ''),

@@ -66,7 +66,7 @@ returns trigger
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_etag text := '"' || gen_random_uuid() || '"';

@@ -8,7 +8,7 @@ language plpgsql
 stable
 parallel unsafe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     return coalesce(

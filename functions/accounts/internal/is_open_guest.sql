@@ -4,7 +4,7 @@ language sql
 immutable
 parallel safe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select p_user.is_guest and p_user.merged_into is null;
 $$;

@@ -4,7 +4,7 @@ language plpgsql
 stable
 parallel unsafe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_caller uuid;

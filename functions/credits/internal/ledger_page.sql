@@ -11,7 +11,7 @@ returns setof public.quota_log
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_last timestamptz := least(p_until, p_user.ledger_at);

@@ -8,7 +8,7 @@ returns public.provider_jobs
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_submission public.provider_jobs;

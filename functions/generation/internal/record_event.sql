@@ -9,7 +9,7 @@ returns void
 language sql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     insert into public.webhook_events (source, event_id, subject, kind, received_at)
     select p_source, p_event_id, p_subject, p_kind, p_at

@@ -6,7 +6,7 @@ language sql
 immutable
 parallel safe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     values
     ('PT400', 'invalid_argument', 'An argument is missing or outside its limits; detail names the argument and the rule.'),

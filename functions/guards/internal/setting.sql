@@ -4,7 +4,7 @@ language sql
 stable
 parallel safe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select s.value from public.app_settings as s where s.key = p_key;
 $$;

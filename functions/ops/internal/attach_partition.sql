@@ -9,7 +9,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- The bounds are written as text: other styles name the time zone, and IST is three zones.
 set datestyle = iso
 as $$

@@ -7,7 +7,7 @@ returns table (starts_at timestamptz)
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_unit text := case when p_policy.step = interval '1 month' then 'month' else 'day' end;

@@ -4,7 +4,7 @@ language sql
 stable
 parallel safe
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select split_part(p_policy.parent, '.', 2) || '_' || to_char(
         p_from at time zone 'UTC',

@@ -4,7 +4,7 @@ returns integer
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_rule text := rendio.setting('sandbox_purchases') #>> '{}';

@@ -56,6 +56,20 @@ class Profile:
             self._install_cron(conn)
         return self.url(superuser_url, dbname)
 
+    def let_login_set_role(self, superuser_url: str) -> None:
+        """Let the migrating role become any API role, once an apply has made sure of them.
+
+        Tests do so to be a client; rendio itself needs only service_role and gets it by itself.
+        """
+        if self.login == self.superuser:
+            return
+        with psycopg.connect(superuser_url, autocommit=True) as conn:
+            conn.execute(
+                sql.SQL("grant anon, authenticated, service_role to {}").format(
+                    sql.Identifier(self.login)
+                )
+            )
+
     def _install_cron(self, conn: psycopg.Connection) -> None:
         """Create pg_cron as a managed service does it, in the database that it is loaded for."""
         loaded = "pg_cron" in (current_setting(conn, "shared_preload_libraries") or "")

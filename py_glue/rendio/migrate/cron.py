@@ -1,0 +1,216 @@
+"""Cron files: scheduled where something in this database runs them, otherwise only recorded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from rendio.migrate.files import CronJob, File, Tree, cron_job
+from rendio.migrate.ledger import Row
+from rendio.migrate.session import Conn, one
+
+
+@dataclass(frozen=True)
+class ScheduledJob:
+    """A row of ``cron.job``."""
+
+    schedule: str
+    command: str
+    database: str
+    username: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """What this database offers for running jobs.
+
+    mode: ``here`` (cron.schedule may be called), ``installable`` (create extension is missing),
+    ``elsewhere`` (pg_cron lives in another database), ``none``.
+    """
+
+    mode: str
+    note: str
+    login: str
+    superuser: bool = False
+    database: str = ""
+    jobs: dict[str, list[ScheduledJob]] = field(default_factory=dict)
+
+    def may_hold(self, row: Row) -> bool:
+        """Whether a job may exist that this login cannot see."""
+        return row.applied_by != self.login and not self.superuser
+
+    def mine(self, name: str) -> ScheduledJob | None:
+        """The job that cron.schedule would update; a superuser also reaches other logins'."""
+        jobs = self.jobs.get(name, [])
+        own = [job for job in jobs if job.username == self.login]
+        return own[0] if own else (jobs[0] if jobs else None)
+
+
+def inspect(conn: Conn) -> Scheduler:
+    """Find out, read-only, whether jobs can run from this database."""
+    login, superuser, database = conn.execute(
+        "select r.rolname::text, r.rolsuper, pg_catalog.current_database()::text"
+        " from pg_catalog.pg_roles as r where r.rolname = current_user"
+    ).fetchone() or ("", False, "")
+    home = _home(conn)
+    available = one(
+        conn, "select true from pg_catalog.pg_available_extensions where name = 'pg_cron'"
+    )
+    installed = one(conn, "select true from pg_catalog.pg_extension where extname = 'pg_cron'")
+    if installed and home not in (None, database):
+        installed = False
+    trusted = _schedule_function(conn)
+
+    def scheduler(mode: str, note: str, **jobs: Any) -> Scheduler:
+        return Scheduler(mode, note, login, superuser, database, **jobs)
+
+    if trusted and (installed or not available):
+        if trusted == "closed":
+            return scheduler(
+                "none", f'run as an administrator: grant usage on schema cron to "{login}";'
+            )
+        return scheduler("here", "", jobs=_jobs(conn))
+    if available and home == database:
+        return scheduler("installable", "run as a superuser: create extension pg_cron;")
+    if available and home:
+        return scheduler("elsewhere", f"pg_cron lives in database {home}")
+    if available:
+        return scheduler(
+            "none",
+            "pg_cron is available and not set up: shared_preload_libraries and cron.database_name",
+        )
+    return scheduler("none", "this server has no pg_cron")
+
+
+def _home(conn: Conn) -> str | None:
+    """The database of the pg_cron worker; None when it cannot be told.
+
+    Not every login may read the setting.
+    """
+    try:
+        with conn.transaction():
+            home = one(conn, "select pg_catalog.current_setting('cron.database_name', true)")
+            return str(home) if home else None
+    except psycopg.Error:
+        return None
+
+
+def _schedule_function(conn: Conn) -> str:
+    """'open', 'closed' (no right) or '' for cron.schedule(text, text, text) of a trusted owner."""
+    row = conn.execute(
+        """
+        select
+            pg_catalog.has_schema_privilege(n.oid, 'usage')
+            and pg_catalog.has_function_privilege(p.oid, 'execute')
+        from pg_catalog.pg_proc as p
+        inner join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        inner join pg_catalog.pg_roles as r on r.oid = p.proowner
+        where
+            n.nspname = 'cron' and p.proname = 'schedule'
+            and pg_catalog.oidvectortypes(p.proargtypes) = 'text, text, text'
+            and (
+                r.rolsuper or r.rolname = current_user
+                or exists (
+                    select from pg_catalog.pg_depend as d
+                    inner join pg_catalog.pg_extension as e on e.oid = d.refobjid
+                    where d.objid = p.oid and d.deptype = 'e' and e.extname = 'pg_cron'
+                )
+            )
+        """
+    ).fetchone()
+    return ("open" if row[0] else "closed") if row else ""
+
+
+def _jobs(conn: Conn) -> dict[str, list[ScheduledJob]]:
+    if not one(conn, "select pg_catalog.has_table_privilege('cron.job', 'select')"):
+        return {}
+    jobs: dict[str, list[ScheduledJob]] = {}
+    for name, *columns in conn.execute(
+        "select jobname::text, schedule, command, database, username, active from cron.job"
+        " where jobname is not null order by jobid"
+    ):
+        jobs.setdefault(name, []).append(ScheduledJob(*columns))
+    return jobs
+
+
+def identity(file: File) -> str:
+    return f"cron job {file.stem}"
+
+
+def foreign_jobs(scheduler: Scheduler, tree: Tree, rows: dict[str, Row]) -> Iterator[str]:
+    """Jobs that have our names and that the ledger does not know."""
+    for file in tree.cron:
+        for job in scheduler.jobs.get(file.stem, []):
+            if file.path not in rows or job.database != scheduler.database:
+                yield (
+                    f"cron job {file.stem}, owner {job.username}, in database {job.database}, was"
+                    f" not made by rendio: select cron.unschedule('{file.stem}'); or rename it"
+                )
+
+
+def why_pending(scheduler: Scheduler, file: File, row: Row | None) -> str | None:
+    """Why a cron file has to be applied; None when it is up to date."""
+    if row is None:
+        return "new"
+    if row.checksum != file.checksum:
+        return "changed"
+    if row.state == "recorded":
+        if scheduler.mode == "here" or (scheduler.mode == "installable" and scheduler.superuser):
+            return "pg_cron can run it now"
+        return None
+    if scheduler.may_hold(row):
+        return None
+    if scheduler.mode != "here":
+        return "nothing runs it any more"
+    job, wanted = scheduler.mine(file.stem), cron_job(file)
+    if job is None:
+        return "missing in cron.job"
+    if (job.schedule, job.command.strip()) != (wanted.schedule, wanted.command):
+        return "differs in cron.job"
+    return None
+
+
+def who_runs(scheduler: Scheduler, file: File, row: Row | None) -> str:
+    """For a person: whether anything runs this job."""
+    if row is None:
+        return "not applied yet"
+    job = scheduler.mine(file.stem)
+    if job is not None:
+        state = "scheduled" if job.active else "scheduled but not active"
+        return f"{state}: {job.schedule} as {job.username}"
+    if row.state == "applied" and scheduler.may_hold(row):
+        return f"scheduled by {row.applied_by}, whose jobs you may not see"
+    return f"nothing in this database runs it: {scheduler.note}"
+
+
+def elsewhere_lines(scheduler: Scheduler, files: list[File]) -> list[str]:
+    """The lines to run in pg_cron's own database."""
+    if scheduler.mode != "elsewhere":
+        return []
+    lines = []
+    for job in map(cron_job, files):
+        arguments = ", ".join(map(literal, _in_database(job, scheduler.database)))
+        lines.append(f"select cron.schedule_in_database({arguments});")
+    return lines
+
+
+def _in_database(job: CronJob, database: str) -> tuple[str, ...]:
+    return job.name, job.schedule, job.command, database
+
+
+def literal(text: str) -> str:
+    """A SQL string literal, with standard_conforming_strings on."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def elsewhere_notice(scheduler: Scheduler, files: list[File]) -> list[str]:
+    """The same as one notice, or none."""
+    lines = elsewhere_lines(scheduler, files)
+    if not lines:
+        return []
+    return [
+        f"{scheduler.note}; to have the jobs run, run there as a role that may:\n"
+        + "\n".join(lines)
+    ]

@@ -1,0 +1,403 @@
+"""Everything that would stop an apply, found read-only before anything is written."""
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.errors import InsufficientPrivilege
+
+from rendio.migrate import catalog, ledger
+from rendio.migrate.catalog import Found
+from rendio.migrate.cron import Scheduler, foreign_jobs
+from rendio.migrate.errors import EditedFile, MigrateError, NotOurs
+from rendio.migrate.files import File, Tree
+from rendio.migrate.ledger import OWNER, Row
+from rendio.migrate.session import Conn, one
+from rendio.migrate.sqltext import Name, Thing
+
+OLDEST, NEWEST_TESTED = 15, 18
+API_ROLES = ("anon", "authenticated", "service_role")
+PUBLICATION = "supabase_realtime"
+_AUTH = {"uid": "uuid", "role": "text", "jwt": "jsonb"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason to refuse; the class of the error decides the exit code."""
+
+    error: type[MigrateError]
+    message: str
+
+
+def check_server(conn: Conn) -> None:
+    """Refuse servers that cannot be worked with at all."""
+    version = int(one(conn, "select pg_catalog.current_setting('server_version_num')"))
+    if version < OLDEST * 10000:
+        raise NotOurs(
+            f"PostgreSQL {version // 10000} is not supported; PostgreSQL {OLDEST} or later is."
+        )
+    if one(conn, "select pg_catalog.pg_is_in_recovery()"):
+        raise NotOurs("This server is a standby; use the URL of the primary.")
+    if one(conn, "select pg_catalog.current_setting('default_transaction_read_only')") == "on":
+        raise MigrateError(
+            "The database is set to read only (default_transaction_read_only = on; Supabase does"
+            " this when the disk is full). Nothing was changed; lift that first."
+        )
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise all problems as one error; the gravest class wins."""
+    found = list(problems)
+    if not found:
+        return
+    kind = max((problem.error for problem in found), key=lambda error: error.exit_code)
+    lines = "\n".join(f"- {problem.message}" for problem in found)
+    raise kind(f"Nothing was changed. Before this database can be brought up to date:\n{lines}")
+
+
+def problems(
+    conn: Conn, tree: Tree, rows: dict[str, Row], pending: list[File], scheduler: Scheduler
+) -> list[Problem]:
+    """All reasons to refuse, in a snapshot opened by the caller."""
+    found = [*history(tree, rows)]
+    if any(problem.error is NotOurs for problem in found):
+        return found  # made by a newer release: nothing below would be meaningful
+    if not rows:
+        found += _privileges(conn)
+    made = {identity for row in rows.values() for identity in row.defines}
+    found += _foreign(conn, tree, pending, made)
+    found += _supabase(conn, pending, made)
+    found += [Problem(NotOurs, message) for message in foreign_jobs(scheduler, tree, rows)]
+    found += _leftover(conn, tree, rows, pending)
+    return found
+
+
+def history(tree: Tree, rows: dict[str, Row]) -> Iterator[Problem]:
+    """Compare the versioned files with what the ledger says was applied."""
+    newest = max((row.release for row in rows.values()), key=release_key, default="")
+    if release_key(newest) > release_key(tree.release):
+        yield Problem(
+            NotOurs,
+            f"the database was brought up by rendio {newest}, this is {tree.release}: install"
+            f" {newest} or later",
+        )
+        return
+    files = {file.path: file for file in tree.versioned}
+    done = [row for row in rows.values() if row.path.startswith("sql/")]
+    applied = [row for row in done if row.state == "applied"]
+    for row in sorted(done, key=lambda row: row.path):
+        if row.path not in files:
+            yield Problem(
+                EditedFile, f"{row.path} was applied and is gone: restore it from version control"
+            )
+        elif row.state == "applied" and files[row.path].checksum != row.checksum:
+            yield Problem(
+                EditedFile,
+                f"{row.path} was edited after it was applied: restore it (git checkout -- "
+                f"{row.path}) and put the change into a new file"
+                f" sql/{tree.versioned[-1].number + 1:04d}_<name>.sql",
+            )
+    last = max((row.path for row in applied), default="")
+    for file in tree.versioned:
+        if file.path < last and file.path not in rows:
+            yield Problem(
+                EditedFile,
+                f"{file.path} comes before {last}, which was applied: give it the number"
+                f" {tree.versioned[-1].number + 1:04d}",
+            )
+
+
+def release_key(release: str) -> tuple[int, ...]:
+    """Order release numbers; a pre-release (1.2.0rc1, .dev3) comes before its release."""
+    match = re.match(r"[\d.]+", release)
+    if match is None:
+        return ()
+    numbers = [int(part) for part in match[0].split(".") if part]
+    numbers += [0] * (4 - len(numbers))
+    return (*numbers, 0 if re.search(r"a|b|rc|dev", release) else 1)
+
+
+def _privileges(conn: Conn) -> Iterator[Problem]:
+    """What the foundation needs of the login."""
+    login = one(conn, "select current_user::regrole::text")
+    here = one(conn, "select pg_catalog.quote_ident(pg_catalog.current_database())")
+    if not one(
+        conn, "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')"
+    ):
+        yield Problem(
+            MigrateError,
+            f"{login} may not create schemas: as the owner of the database,"
+            f" grant create on database {here} to {login};",
+        )
+    if not one(
+        conn, "select pg_catalog.has_schema_privilege('public', 'create with grant option')"
+    ):
+        yield Problem(
+            MigrateError,
+            f"{login} may not let {OWNER} create in schema public: as its owner,"
+            f" grant usage, create on schema public to {login} with grant option;",
+        )
+    yield from _role_privileges(conn, login)
+
+
+def _role_privileges(conn: Conn, login: str) -> Iterator[Problem]:
+    superuser, creates = conn.execute(
+        "select r.rolsuper, r.rolcreaterole from pg_catalog.pg_roles as r"
+        " where r.rolname = current_user"
+    ).fetchone() or (False, False)
+    if superuser:
+        return
+    existing = {
+        name
+        for (name,) in conn.execute(
+            "select r.rolname from pg_catalog.pg_roles as r where r.rolname = any(%s)",
+            [[OWNER, *API_ROLES]],
+        )
+    }
+    missing = [role for role in (OWNER, *API_ROLES) if role not in existing]
+    if missing and not creates:
+        yield Problem(
+            MigrateError,
+            f"{login} may not create the roles {', '.join(missing)}: as an administrator,"
+            f" alter role {login} createrole; or create them (nologin)",
+        )
+    for role in (OWNER, "service_role"):
+        if role in existing and not _may_join(conn, role, creates):
+            yield Problem(
+                MigrateError,
+                f"{login} is no member of {role}: as an administrator, grant {role} to {login};",
+            )
+
+
+def _may_join(conn: Conn, role: str, creates: bool) -> bool:
+    """Member already, or able to grant the role to itself."""
+    version = conn.info.server_version
+    how = "set" if version >= 160000 else "member"
+    if one(conn, "select pg_catalog.pg_has_role(%s, %s)", [role, how]):
+        return True
+    if version < 160000 and creates:
+        return True
+    return bool(one(conn, "select pg_catalog.pg_has_role(%s, 'member with admin option')", [role]))
+
+
+def _is_shared(thing: Thing) -> bool:
+    """Objects that a Supabase database has and a plain one gets: checked one by one."""
+    if thing.kind == "schema" and thing.name.name in ("auth", "extensions", "public"):
+        return True
+    if thing.kind in ("role", "extension"):
+        return True
+    return str(thing) == f"publication {PUBLICATION}" or (
+        thing.kind == "function" and thing.name.schema == "auth" and thing.name.name in _AUTH
+    )
+
+
+_REMEDY = {
+    "function": "drop it, or rename it: alter {identity} rename to …;",
+    "procedure": "drop it, or rename it: alter {identity} rename to …;",
+    "policy": "drop it: drop {identity};",
+    "trigger": "drop it: drop {identity};",
+}
+
+
+def _foreign(conn: Conn, tree: Tree, pending: list[File], made: set[str]) -> Iterator[Problem]:
+    """Objects that have the names we take and that the ledger does not know.
+
+    Names of functions are always checked: a later overload by somebody else makes calls by name
+    ambiguous.
+    """
+    things = [t for file in [*pending, *tree.functions] for t in file.creates]
+    for found in catalog.find(conn, [thing for thing in things if not _is_shared(thing)]):
+        if found.identity not in made and not _is_ours_to_judge(found):
+            kind = found.identity.split(" ", 1)[0]
+            remedy = _REMEDY.get(kind, "rename it: alter {identity} rename to …;")
+            yield Problem(
+                NotOurs,
+                f"{found.identity}, owner {found.owner}, has the name of one of ours and was not"
+                f" made by rendio: {remedy.format(identity=found.identity)}"
+                " or apply to another database",
+            )
+
+
+def _is_ours_to_judge(found: Found) -> bool:
+    """Functions of our owner under our names are overloads; they have an error of their own."""
+    return found.owner == OWNER and found.thing.kind in ("function", "procedure", "policy")
+
+
+def _supabase(conn: Conn, pending: list[File], made: set[str]) -> Iterator[Problem]:
+    text = "\n".join(file.text for file in pending if file.as_caller)
+    for name, kind in _AUTH.items():
+        if re.search(rf"\bauth\.{name}\b", text):
+            yield from _auth_function(conn, name, kind, made)
+    if PUBLICATION in text:
+        yield from _publication(conn, made)
+
+
+def _auth_function(conn: Conn, name: str, kind: str, made: set[str]) -> Iterator[Problem]:
+    thing = Thing("function", Name("auth", name))
+    for found in catalog.find(conn, [thing]):
+        if found.identity in made:
+            continue
+        reason = _why_not(conn, found, name, kind)
+        if reason:
+            yield Problem(
+                NotOurs,
+                f"{found.identity}, owner {found.owner}, {reason}: row security relies on it."
+                f" Rename it (alter {found.identity} rename to …;) so that rendio makes its own,"
+                " or apply to another database",
+            )
+
+
+def _why_not(conn: Conn, found: Found, name: str, kind: str) -> str | None:
+    """Say why an existing auth function cannot be relied on; None when it can."""
+    if found.identity != f"function auth.{name}()":
+        return "takes arguments"
+    trusted, returns = conn.execute(
+        """
+        select
+            r.rolsuper or r.rolname in ('supabase_auth_admin', current_user),
+            pg_catalog.format_type(p.prorettype, null)
+        from pg_catalog.pg_proc as p
+        inner join pg_catalog.pg_roles as r on r.oid = p.proowner
+        where p.oid = pg_catalog.to_regprocedure(%s)
+        """,
+        [f"auth.{name}()"],
+    ).fetchone() or (False, "")
+    if not trusted:  # and so it is never called
+        return "belongs to a role that is neither a superuser nor supabase_auth_admin nor you"
+    if returns != kind:
+        return f"returns {returns}, not {kind}"
+    return _probe(conn, name)
+
+
+def _probe(conn: Conn, name: str) -> str | None:
+    """Call it with and without claims, as PostgREST would set them; read-only, rolled back."""
+    user = str(uuid.uuid4())
+    claims = f'{{"sub": "{user}", "role": "authenticated"}}'
+    expected = {"uid": user, "role": "authenticated", "jwt": claims}[name]
+    try:
+        with conn.transaction(force_rollback=True):
+            for key, value in (("s", claims), (".sub", user), (".role", "authenticated")):
+                conn.execute(
+                    "select pg_catalog.set_config(%s, %s, true)",
+                    [f"request.jwt.claim{key}", value],
+                )
+            cast = "::jsonb" if name == "jwt" else "::text"
+            same = one(conn, f"select auth.{name}(){cast} = %s{cast}", [expected])
+        with conn.transaction(force_rollback=True):
+            for key in ("s", ".sub", ".role"):
+                conn.execute(
+                    "select pg_catalog.set_config(%s, '', true)", [f"request.jwt.claim{key}"]
+                )
+            nobody = name == "jwt" or one(conn, f"select auth.{name}()::text is null")
+    except InsufficientPrivilege:
+        return "may not be called by you (grant usage on schema auth)"
+    except psycopg.Error as error:
+        return f"fails when it is called ({error.diag.message_primary})"
+    if not same:
+        return "does not return what request.jwt.claims says"
+    return None if nobody else "names somebody when there are no claims"
+
+
+def _publication(conn: Conn, made: set[str]) -> Iterator[Problem]:
+    """Supabase's publication is welcome; anybody else's of that name is not ours to extend."""
+    thing = Thing("publication", Name("", PUBLICATION))
+    for found in catalog.find(conn, [thing]):
+        if found.identity in made:
+            continue
+        is_supabase = one(
+            conn,
+            """
+            select
+                pg_catalog.pg_has_role(p.pubowner, 'member')
+                and pg_catalog.to_regrole('authenticator') is not null
+                and pg_catalog.to_regnamespace('auth') is not null
+            from pg_catalog.pg_publication as p
+            where p.pubname = %s
+            """,
+            [PUBLICATION],
+        )
+        if not is_supabase:
+            yield Problem(
+                NotOurs,
+                f"{found.identity}, owner {found.owner}, was not made by rendio and this is no"
+                f" Supabase database of yours: alter publication {PUBLICATION} rename to …;",
+            )
+
+
+def _leftover(
+    conn: Conn, tree: Tree, rows: dict[str, Row], pending: list[File]
+) -> Iterator[Problem]:
+    """Functions and policies of our owner that no file writes any more."""
+    if not ledger.exists(conn):
+        return
+    written = {
+        identity for file in tree.files if file.path in rows for identity in rows[file.path].defines
+    }
+    created = {str(thing) for file in pending for thing in file.creates}
+    dropped = {(t.name, t.table) for file in pending for t in file.drops}
+    for leftover in leftovers(conn, written):
+        if (leftover.name, leftover.table) not in dropped and str(leftover.thing) not in created:
+            yield Problem(MigrateError, leftover.message)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A function, view or policy of ours that no file writes."""
+
+    identity: str
+    thing: Thing
+
+    @property
+    def name(self) -> Name:
+        return self.thing.name
+
+    @property
+    def table(self) -> Name | None:
+        return self.thing.table
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.identity} is written by no file any more. Add to the next versioned file:"
+            f" drop {self.identity};"
+        )
+
+
+def leftovers(conn: Conn, written: set[str]) -> list[Leftover]:
+    """What rendio_owner owns in our schemas beside what is written."""
+    rows = conn.execute(
+        """
+        select
+            case p.prokind when 'p' then 'procedure' else 'function' end as kind,
+            n.nspname, p.proname, null::text, null::text, p.oid::regprocedure::text
+        from pg_catalog.pg_proc as p
+        inner join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname in ('public', 'rendio') and p.proowner = pg_catalog.to_regrole(%(owner)s)
+        union all
+        select
+            'policy', '', p.polname, n.nspname, c.relname,
+            pg_catalog.quote_ident(p.polname) || ' on ' || c.oid::regclass::text
+        from pg_catalog.pg_policy as p
+        inner join pg_catalog.pg_class as c on c.oid = p.polrelid
+        inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.relowner = pg_catalog.to_regrole(%(owner)s)
+        union all
+        select 'view', n.nspname, c.relname, null, null, c.oid::regclass::text
+        from pg_catalog.pg_class as c
+        inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where
+            n.nspname in ('public', 'rendio') and c.relkind = 'v'
+            and c.relowner = pg_catalog.to_regrole(%(owner)s)
+        order by 6
+        """,
+        {"owner": OWNER},
+    )
+    found = []
+    for kind, schema, name, table_schema, table, signature in rows:
+        on = Name(table_schema, table) if table else None
+        leftover = Leftover(f"{kind} {signature}", Thing(kind, Name(schema, name), on))
+        if leftover.identity not in written:
+            found.append(leftover)
+    return found

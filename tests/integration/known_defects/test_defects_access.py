@@ -127,6 +127,9 @@ class TestDefect2_6_TemporaryTableIsTheCatalogue:
         alice.execute(self.ATTACK)
         for table in ("users", "quota_log", "video_jobs", "idempotency_log"):
             alice.execute(f"create temporary table {table} (id uuid)")
+        # Types are found in the temporary schema even when it is not named in the path.
+        for name in ("jsonb", "uuid", "text", "timestamptz", "interval"):
+            alice.execute(f"create domain pg_temp.{name} as pg_catalog.{name} check (false)")
         alice.execute("set search_path = pg_temp, public")
         assert generate(alice, ALICE)["credits_used"] == COST
         assert ours.credits(ALICE) == GRANT - COST

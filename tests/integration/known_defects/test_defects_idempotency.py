@@ -293,10 +293,12 @@ class TestDefect2_36_ChargeWithoutJob:
     def test_refused_by_ours(self, ours: Ours) -> None:
         job = generate(ours.as_user(ALICE), ALICE)["job_id"]
         assert str(ours.value(self.CHARGE)) == job
-        with refused("23514"):
-            ours.owner.execute(
-                "insert into public.quota_log"
-                " (user_id, seq, created_at, balance_after, change, reason)"
-                " values (%s, 3, now(), 0, -4, 'video_generation')",
-                [ALICE],
-            )
+        # Written by hand, it is found.
+        assert ours.discrepancies() == []
+        ours.owner.execute(
+            "insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason)"
+            " values (%s, 3, now(), 2, -4, 'video_generation')",
+            [ALICE],
+        )
+        problems = {problem for _, problem, _, _ in ours.discrepancies()}
+        assert "job_charge_differs_from_ledger" in problems

@@ -11,7 +11,7 @@ end $$;
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
 select results_eq(
-    $$ select id, credits_remaining from public.users $$,
+    $$ select id, credits_remaining::bigint from public.users $$,
     $$ values ('aaaaaaaa-0000-4000-8000-000000000001'::uuid, 10::bigint) $$,
     'Ada sees her own row and no other'
 );

@@ -1,0 +1,88 @@
+-- The one place where credits move: balance, ledger and lot together, in one order.
+begin;
+select plan(13);
+
+insert into public.users (id, created_at, ledger_at) values
+('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00');
+
+select is(
+    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 10, 'promo_grant', null,
+        '2026-11-05 12:00:10+00'),
+    10::bigint, 'a credit returns the new balance'
+);
+select is(
+    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, 'video_generation',
+        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:05+00'),
+    6::bigint, 'and so does a debit'
+);
+select is(
+    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 4, 'generation_failed_refund',
+        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:20+00'),
+    10::bigint, 'a refund'
+);
+select is(
+    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 20, 'iap_purchase', null,
+        '2026-11-05 12:00:20+00', true),
+    30::bigint, 'a purchase in the sandbox'
+);
+select results_eq(
+    $$ select seq, change::bigint, balance_after::bigint, reason::text, job_id, is_sandbox, created_at
+       from public.quota_log where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' order by seq $$,
+    $$ values
+       (1::bigint, 10::bigint, 10::bigint, 'promo_grant', null::uuid, false,
+        timestamptz '2026-11-05 12:00:10+00'),
+       (2, -4, 6, 'video_generation', 'dddddddd-0000-4000-8000-000000000001', false,
+        '2026-11-05 12:00:10+00'),
+       (3, 4, 10, 'generation_failed_refund', 'dddddddd-0000-4000-8000-000000000001', false,
+        '2026-11-05 12:00:20+00'),
+       (4, 20, 30, 'iap_purchase', null, true, '2026-11-05 12:00:20+00') $$,
+    'entries are numbered without gaps, and time never runs against the number'
+);
+select results_eq(
+    $$ select credits_remaining::bigint, credits_total::bigint, ledger_seq, ledger_at
+       from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
+    $$ values (30::bigint, 30::bigint, 4::bigint, timestamptz '2026-11-05 12:00:20+00') $$,
+    'the account holds the running totals; a refund grants nothing'
+);
+select results_eq(
+    $$ select seq, amount, is_sandbox from public.credit_grants
+       where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' order by seq $$,
+    $$ values (1::bigint, 10::bigint, false), (4, 20, true) $$,
+    'a grant and a purchase open lots, a debit and a refund do not'
+);
+
+-- What it refuses.
+select throws_ok(
+    $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', -31, 'admin_adjustment',
+       null, '2026-11-05 12:01+00') $$,
+    'PT402', 'insufficient_credits', 'no balance goes below zero'
+);
+select throws_ok(
+    $$ select rendio.post_entry('99999999-0000-4000-8000-000000000001', 1, 'promo_grant',
+       null, '2026-11-05 12:01+00') $$,
+    'PT404', 'user_not_found', 'nobody has no ledger'
+);
+select throws_ok(
+    $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'gift', null,
+       '2026-11-05 12:01+00') $$,
+    '23514', null, 'a reason that is none is refused by the ledger itself'
+);
+select throws_ok(
+    $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 0, 'admin_adjustment',
+       null, '2026-11-05 12:01+00') $$,
+    '23514', null, 'and an entry that changes nothing'
+);
+update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
+where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+select throws_ok(
+    $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'promo_grant',
+       null, '2026-11-05 12:01+00') $$,
+    'PT409', 'account_merged', 'a merged guest''s ledger is closed'
+);
+select is(
+    (select ledger_seq from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
+    4::bigint, 'a refused entry takes no number'
+);
+
+select * from finish();
+rollback;

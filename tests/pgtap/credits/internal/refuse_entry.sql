@@ -1,0 +1,42 @@
+-- Why a balance could not change.
+begin;
+select plan(5);
+
+insert into public.users (id, credits_remaining, credits_total)
+values ('aaaaaaaa-0000-4000-8000-000000000001', 3, 3);
+
+select lives_ok(
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -3) $$,
+    'it returns when the balance suffices by now'
+);
+select throws_ok(
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4) $$,
+    'PT402', 'insufficient_credits', 'too little is refused'
+);
+do $$
+declare
+    v_detail text;
+begin
+    perform rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4);
+exception
+    when sqlstate 'PT402' then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        perform set_config('story.detail', v_detail, true);
+end $$;
+select is(
+    current_setting('story.detail')::jsonb, '{"required": 4, "available": 3}',
+    'with what it takes and what there is'
+);
+select throws_ok(
+    $$ select rendio.refuse_entry('99999999-0000-4000-8000-000000000001', -4) $$,
+    'PT404', 'user_not_found', 'an unknown user is said to be unknown'
+);
+update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
+where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+select throws_ok(
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4) $$,
+    'PT409', 'account_merged', 'a merged one merged, before its balance matters'
+);
+
+select * from finish();
+rollback;

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pgtap_runner.tap import Reader, Report
 
@@ -150,6 +150,7 @@ LINES = st.lists(
 NOISE = st.sampled_from(["", "row|1", "# a comment", "    ok 7", "1..", "TAP version 13"])
 
 
+@settings(deadline=None)
 @given(LINES, st.integers(-2, 2), st.booleans(), st.lists(NOISE, max_size=8))
 def test_verdict_over_generated_streams(
     lines: list[Line], off: int, plan_last: bool, noise: list[str]
@@ -171,6 +172,7 @@ def test_verdict_over_generated_streams(
     )
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_gets_a_verdict(text: str) -> None:
     reader = Reader()

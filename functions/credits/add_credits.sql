@@ -55,11 +55,12 @@ $$;
 comment on function public.add_credits(uuid, integer, text, uuid) is
 $$Give credits, or with admin_adjustment also take some; never below zero.
 
+Safe to repeat with the same key for 24 hours: the later calls change nothing and return
+replayed true with today's balance.
+
 p_amount: -1,000,000 to 1,000,000 credits, not zero; promo_grant only gives.
 p_reason: promo_grant or admin_adjustment.
 p_idempotency_key: a random uuid, made once for the request and sent again with each retry.
-Safe to repeat with the same key for 24 hours: the later calls change nothing and return
-replayed true with today's balance.
 
 @returns {credits_added: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument

@@ -60,8 +60,10 @@ comment on function public.get_credit_history(uuid, bigint, integer, timestamptz
 $$A page of a user's ledger, newest first.
 
 For the next page pass next_before_seq and next_before_at back; both are null on the last page.
-p_before_at only saves the way there: with p_before_seq alone the result is the same.
+
+p_before_seq: entries before this one; null: from the newest on.
 p_limit: 1 to 100.
+p_before_at: only saves the way there; with p_before_seq alone the result is the same.
 
 @returns {entries: [ledger_entry], next_before_seq: bigint?, next_before_at: timestamptz?}
 @shape ledger_entry {seq: bigint, change: bigint, reason: text, balance_after: bigint,

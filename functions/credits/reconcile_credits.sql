@@ -138,6 +138,7 @@ $$Prove that the books agree: a row per discrepancy, none when all is well.
 Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
 balance, jobs with their charges and refunds, lots and purchases with their entries. expected is
 what the ledger says.
+
 p_user_id: one user; null: all.
 
 @returns [discrepancy]

@@ -72,11 +72,12 @@ comment on function public.complete_video_job(text, text, text, text, text, inte
 $$Complete a job on its provider's success; what the webhook handler calls.
 
 Any attempt's success completes the job.
+Safe to repeat: a job that has ended answers its figures with replayed true. A success after a
+refund changes nothing and is kept with the submission.
+
 p_event_id: the webhook's id, for the record; money is safe without it.
 p_credits_charged: 0 to the job's credits_used; the rest goes back as partial_refund; null charges
 all.
-Safe to repeat: a job that has ended answers its figures with replayed true. A success after a
-refund changes nothing and is kept with the submission.
 
 @returns {job_id: uuid, status: text, credits_charged: integer, credits_refunded: integer,
     replayed: boolean}

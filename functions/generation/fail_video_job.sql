@@ -47,9 +47,10 @@ comment on function public.fail_video_job(text, text, text, text) is
 $$Fail a job on its provider's failure and give the credits back; what the webhook handler calls.
 
 Only the current attempt's failure fails the job.
+Safe to repeat: where nothing changed, the job's figures come back with replayed true.
+
 p_error: what the provider said, cut at 2,000 characters; null when it said nothing.
 p_event_id: the webhook's id, for the record; money is safe without it.
-Safe to repeat: where nothing changed, the job's figures come back with replayed true.
 
 @nullable p_error
 @returns {job_id: uuid, status: text, credits_refunded: integer, replayed: boolean}

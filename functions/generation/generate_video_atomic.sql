@@ -86,11 +86,12 @@ comment on function public.generate_video_atomic(uuid, uuid, text, jsonb, uuid) 
 $$Take the credits for a video and create its job, in one transaction.
 
 The credits are held: a job that fails, times out or is cancelled gives them back.
+For 24 hours a call with the same key and the same arguments returns the first result with
+replayed true and takes nothing. The status is pending, also in a replay.
+
 p_prompt: 1 to 4,000 characters, not blank.
 p_settings: a JSON object of at most 16 KB; null is {}.
 p_idempotency_key: a random uuid, made once for the request and sent again with each retry.
-For 24 hours a call with the same key and the same arguments returns the first result with
-replayed true and takes nothing. The status is pending, also in a replay.
 
 @nullable p_settings
 @returns {job_id: uuid, status: text, credits_used: integer, replayed: boolean}

@@ -45,6 +45,7 @@ comment on function public.get_video_jobs(uuid, uuid, integer) is
 $$A page of a user's jobs, newest first, without deleted ones.
 
 For the next page pass next_before back as p_before; it is null on the last page.
+
 p_limit: 1 to 100.
 
 @returns {jobs: [job], next_before: uuid?}

@@ -45,9 +45,10 @@ $$;
 comment on function public.refund_video_job(uuid, uuid, text) is
 $$Fail an active job and give its credits back to its owner.
 
-p_reason: the ledger's reason, generation_failed_refund or partial_refund.
 Safe to repeat: a job that has failed, for whatever reason, was refunded then; the answer says so
 with replayed true and today's balance.
+
+p_reason: the ledger's reason, generation_failed_refund or partial_refund.
 
 @returns {job_id: uuid, credits_refunded: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument

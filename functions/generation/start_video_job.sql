@@ -55,11 +55,12 @@ $$;
 comment on function public.start_video_job(uuid, uuid, text, integer) is
 $$Record that a provider accepted a job, under the provider's id.
 
-p_provider_job_id: the provider's id of the submission; its webhook will name it.
-p_attempt: from claim_video_jobs; null when the job was submitted without claiming it.
 Safe to repeat. When current is false another attempt or an end came first: cancel this submission
 at the provider. Its id is recorded all the same, and its success would still count.
 The model's timeout runs from here.
+
+p_provider_job_id: the provider's id of the submission; its webhook will name it.
+p_attempt: from claim_video_jobs; null when the job was submitted without claiming it.
 
 @returns {job_id: uuid, status: text, attempt: integer, current: boolean}
 @raises PT400 invalid_argument

@@ -92,12 +92,13 @@ comment on function public.record_iap_purchase(
 ) is
 $$Credit a purchase that a store has confirmed; the caller has verified the signed transaction.
 
+Safe to repeat for ever: a transaction that was credited answers replayed true. A sandbox purchase
+is credited as far as the setting sandbox_purchases allows and may bring 0.
+
 p_store: app_store or google_play.
 p_environment: Production or Sandbox.
 p_product_id: the store's id of the product; the credits come from iap_products, by environment.
 p_app_account_token: must be the user, when the store gives one.
-Safe to repeat for ever: a transaction that was credited answers replayed true. A sandbox purchase
-is credited as far as the setting sandbox_purchases allows and may bring 0.
 
 @returns {credits_added: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument

@@ -18,7 +18,7 @@ from rendio.migrate.errors import MigrateError
 from rendio.migrate.files import VERSIONED, File, Tree, cron_job, read_tree
 from rendio.migrate.ledger import OWNER, Row
 from rendio.migrate.session import Conn, one, transaction
-from rendio.migrate.sqltext import Name, Statement
+from rendio.migrate.sqltext import Name, Statement, Thing
 from rendio.migrate.steps import (
     CRON,
     FORGET,
@@ -446,7 +446,7 @@ class _Run:
 
     def _ensure_partitions(self) -> None:
         """The months ahead exist right after every apply; costs nothing when they do."""
-        if not one(self.work, "select pg_catalog.to_regprocedure(%s)", [ENSURE_PARTITIONS]):
+        if not catalog.find(self.work, [Thing("function", Name("rendio", "ensure_partitions"))]):
             return
         step = Step(PARTITIONS, (), {}, paths=(PARTITIONS,))
         begun = time.monotonic()

@@ -26,15 +26,21 @@ class Row:
     applied_by: str = ""
 
 
-def exists(conn: Connection[Any]) -> bool:
-    row = conn.execute("select pg_catalog.to_regclass('rendio.migrations') is not null").fetchone()
-    return bool(row and row[0])
+def owner(conn: Connection[Any]) -> str | None:
+    """Who owns the table of this name; None without one. Needs no right on the schema."""
+    row = conn.execute(
+        """
+        select c.relowner::regrole::text
+        from pg_catalog.pg_class as c
+        inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'rendio' and c.relname = 'migrations'
+        """
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def read(conn: Connection[Any]) -> dict[str, Row]:
-    """Return the ledger in the order in which its rows were written; {} before the foundation."""
-    if not exists(conn):
-        return {}
+    """Return the ledger in the order in which its rows were written."""
     rows = conn.execute(
         """
         select path, checksum, state, defines, fingerprint, release, applied_by::text

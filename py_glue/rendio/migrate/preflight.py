@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
-from rendio.migrate import catalog, ledger
+from rendio.migrate import catalog
 from rendio.migrate.catalog import Found
 from rendio.migrate.cron import Scheduler, foreign_jobs
 from rendio.migrate.errors import EditedFile, MigrateError, NotOurs
@@ -260,9 +260,10 @@ def _why_not(conn: Conn, found: Found, name: str, kind: str) -> str | None:
             pg_catalog.format_type(p.prorettype, null)
         from pg_catalog.pg_proc as p
         inner join pg_catalog.pg_roles as r on r.oid = p.proowner
-        where p.oid = pg_catalog.to_regprocedure(%s)
+        inner join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname = 'auth' and p.proname = %s and p.pronargs = 0
         """,
-        [f"auth.{name}()"],
+        [name],
     ).fetchone() or (False, "")
     if not trusted:  # and so it is never called
         return "belongs to a role that is neither a superuser nor supabase_auth_admin nor you"
@@ -330,7 +331,7 @@ def _leftover(
     conn: Conn, tree: Tree, rows: dict[str, Row], pending: list[File]
 ) -> Iterator[Problem]:
     """Functions and policies of our owner that no file writes any more."""
-    if not ledger.exists(conn):
+    if not rows:
         return
     written = {
         identity for file in tree.files if file.path in rows for identity in rows[file.path].defines

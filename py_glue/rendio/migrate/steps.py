@@ -67,13 +67,9 @@ def read_state_here(conn: Conn) -> State:
 
 
 def _read_ledger(conn: Conn) -> dict[str, Row]:
-    if not ledger.exists(conn):
+    owner = ledger.owner(conn)
+    if owner is None:
         return {}
-    owner = one(
-        conn,
-        "select c.relowner::regrole::text from pg_catalog.pg_class as c"
-        " where c.oid = 'rendio.migrations'::regclass",
-    )
     if owner != OWNER:
         raise NotOurs(
             f"Nothing was changed: table {ledger.TABLE} exists, owner {owner}, and was not made by"

@@ -1,0 +1,50 @@
+"""Fixtures of the migration tests: a small release, and a database that it is applied to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from migrate_trees import Release
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from servers import Cluster
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    return Release(tmp_path / "release")
+
+
+@pytest.fixture
+def applied(release: Release, empty_db: str) -> str:
+    """The URL of a database that the small release was applied to."""
+    release.apply(empty_db)
+    return empty_db
+
+
+@pytest.fixture
+def deployer_db(server: Cluster, empty_db: str) -> Iterator[str]:
+    """The URL of an empty database whose owner is no superuser but may create roles.
+
+    Roles are cluster-wide: where an earlier apply has made ours, an administrator lets it join.
+    """
+    dbname = conninfo_to_dict(empty_db)["dbname"]
+    login = f"{dbname}_deployer"
+    role, database = sql.Identifier(login), sql.Identifier(dbname)
+    with server.admin() as admin:
+        admin.execute(sql.SQL("create role {} login createrole").format(role))
+        admin.execute(sql.SQL("alter database {} owner to {}").format(database, role))
+        for (ours,) in admin.execute(
+            "select rolname from pg_roles where rolname in ('rendio_owner', 'service_role')"
+        ).fetchall():
+            admin.execute(sql.SQL("grant {} to {}").format(sql.Identifier(ours), role))
+    yield server.url(dbname, login)
+    server.drop(dbname)
+    with server.admin() as admin:
+        _drop_role(admin, role)
+
+
+def _drop_role(admin: psycopg.Connection, role: sql.Identifier) -> None:
+    admin.execute(sql.SQL("drop owned by {}").format(role))
+    admin.execute(sql.SQL("drop role {}").format(role))

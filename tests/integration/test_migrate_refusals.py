@@ -1,0 +1,252 @@
+"""What an apply refuses before it has written anything, and what it says to do."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from migrate_trees import Release, as_owner, error_of, query
+from psycopg.conninfo import conninfo_to_dict
+from rendio import migrate
+from servers import Cluster
+
+
+@pytest.fixture
+def admin(server: Cluster, empty_db: str) -> Iterator[psycopg.Connection[Any]]:
+    """The superuser, in the empty database."""
+    with server.admin(conninfo_to_dict(empty_db)["dbname"]) as conn:
+        yield conn
+
+
+@pytest.fixture
+def dump(server: Cluster) -> Callable[[str], str]:
+    """Dump a database's schema and data; equal texts say that nothing was written."""
+
+    def run(url: str) -> str:
+        parts = conninfo_to_dict(url)
+        url = server.url(str(parts["dbname"]), conninfo_to_dict(server.superuser_url)["user"])
+        program = Path(server.psql_path).with_name("pg_dump")
+        text = subprocess.run([program, url], check=True, capture_output=True, text=True).stdout
+        return "\n".join(line for line in text.splitlines() if not line.startswith("\\"))
+
+    return run
+
+
+def other_role(admin: psycopg.Connection[Any]) -> str:
+    name = f"{admin.info.dbname}_other"
+    admin.execute(f'create role "{name}"')
+    return name
+
+
+@pytest.fixture
+def other(admin: psycopg.Connection[Any]) -> Iterator[str]:
+    """A role that has nothing to do with rendio."""
+    name = other_role(admin)
+    yield name
+    admin.execute(f'drop owned by "{name}" cascade')
+    admin.execute(f'drop role "{name}"')
+
+
+def test_foreign_objects_are_all_named_with_owner_and_remedy(
+    empty_db: str, admin: psycopg.Connection[Any], other: str, dump: Callable[[str], str]
+) -> None:
+    """Somebody's own tables, functions and schema of our names; the whole list at once."""
+    admin.execute(
+        f"""
+        create table public.users (id int);
+        insert into public.users values (1);
+        create view public.models as select 1 as id;
+        create function public.add_credits(text) returns int language sql as 'select 1';
+        create schema rendio;
+        alter table public.users owner to "{other}";
+        """
+    )
+    before = dump(empty_db)
+    error = error_of(lambda: migrate.apply(empty_db))
+    assert error.exit_code == 7
+    lines = str(error).splitlines()
+    for name in (
+        f"table public.users, owner {other}",
+        "view public.models, owner",
+        "function public.add_credits(text), owner",
+        "schema rendio, owner",
+    ):
+        assert [line for line in lines if name in line], name
+    assert "alter table public.users rename to" in str(error)
+    assert dump(empty_db) == before
+    assert error_of(lambda: migrate.plan(empty_db)).exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("returns integer language sql as 'select 1'", "returns integer, not uuid"),
+        ("returns uuid language sql as 'select gen_random_uuid()'", "does not return what"),
+        (
+            "returns uuid language plpgsql as 'begin raise exception ''no''; end'",
+            "fails when it is called (no)",
+        ),
+        (
+            "returns uuid language sql as"
+            " $$select coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''),"
+            " '00000000-0000-4000-8000-000000000000')::uuid$$",
+            "names somebody when there are no claims",
+        ),
+    ],
+)
+def test_a_foreign_auth_function_is_refused(
+    empty_db: str, admin: psycopg.Connection[Any], body: str, reason: str
+) -> None:
+    admin.execute("create schema if not exists auth")
+    admin.execute("drop function if exists auth.uid()")
+    admin.execute(f"create function auth.uid() {body}")
+    admin.execute("grant usage on schema auth to public")
+    error = error_of(lambda: migrate.apply(empty_db))
+    assert error.exit_code == 7
+    assert "function auth.uid(), owner" in str(error)
+    assert reason in str(error)
+
+
+def test_an_auth_function_of_an_unknown_role_is_never_called(
+    empty_db: str, admin: psycopg.Connection[Any], other: str
+) -> None:
+    """It would show that it was: it takes a lock that a read-only transaction may take."""
+    admin.execute(
+        f"""
+        create schema if not exists auth;
+        drop function if exists auth.uid();
+        create function auth.uid() returns uuid language plpgsql
+        as 'begin perform pg_advisory_lock(4711); return null; end';
+        alter function auth.uid() owner to "{other}";
+        grant usage on schema auth to public;
+        """
+    )
+
+    error = error_of(lambda: migrate.apply(empty_db))
+    held = query(empty_db, "select pid from pg_locks where locktype = 'advisory' and objid = 4711")
+    assert error.exit_code == 7
+    assert f"function auth.uid(), owner {other}, belongs to a role" in str(error)
+    assert held == []
+
+
+def test_functions_as_supabase_has_them_are_left_alone(
+    empty_db: str, admin: psycopg.Connection[Any]
+) -> None:
+    definition = """
+        create schema if not exists auth;
+        create or replace function auth.uid() returns uuid language sql stable as $$
+            select coalesce(
+                nullif(current_setting('request.jwt.claim.sub', true), ''),
+                (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
+            )::uuid
+        $$;
+        grant usage on schema auth to public;
+    """
+    if query(empty_db, "select from pg_proc where pronamespace = to_regnamespace('auth')") == []:
+        admin.execute(definition)
+    source = "select oid, xmin::text from pg_proc where oid = 'auth.uid()'::regprocedure"
+    before = query(empty_db, source)
+    migrate.apply(empty_db)
+    assert query(empty_db, source) == before
+
+
+def test_a_foreign_publication_is_refused(
+    empty_db: str, admin: psycopg.Connection[Any], other: str
+) -> None:
+    admin.execute("drop publication if exists supabase_realtime")
+    admin.execute("create publication supabase_realtime")
+    admin.execute(f'grant create on database "{admin.info.dbname}" to "{other}"')
+    admin.execute(f'alter publication supabase_realtime owner to "{other}"')
+    error = error_of(lambda: migrate.apply(empty_db))
+    assert error.exit_code == 7
+    assert f"publication supabase_realtime, owner {other}" in str(error)
+
+
+def test_a_schema_that_only_looks_like_ours_is_refused(
+    empty_db: str, admin: psycopg.Connection[Any]
+) -> None:
+    """A ledger that does not belong to our owner is not believed."""
+    admin.execute("create schema rendio")
+    admin.execute("create table rendio.migrations (path text, defines text[])")
+    admin.execute("insert into rendio.migrations values ('x', '{table public.users}')")
+    error = error_of(lambda: migrate.apply(empty_db))
+    assert error.exit_code == 7
+    assert "table rendio.migrations exists, owner" in str(error)
+
+
+def test_a_newer_schema_is_refused(release: Release, applied: str) -> None:
+    as_owner(applied, "update rendio.migrations set release = '99.1.0' where path ~ '0003'")
+    for verb in (release.apply, lambda url: migrate.plan(url, release.root)):
+        error = error_of(lambda verb=verb: verb(applied))  # type: ignore[misc]
+        assert error.exit_code == 7
+        assert "rendio 99.1.0" in str(error)
+    status = migrate.status(applied, release.root)
+    assert [problem.error.exit_code for problem in status.problems] == [7]
+
+
+def test_a_pooler_of_transactions_is_refused(
+    release: Release, empty_db: str, pooled_url: Callable[[str], str]
+) -> None:
+    url = pooled_url(empty_db)
+    for _ in range(3):
+        error = error_of(lambda: release.apply(url))
+        assert error.exit_code == 7
+        assert "transaction pooler" in str(error)
+    assert query(empty_db, "select to_regnamespace('rendio')") == [(None,)]
+    path = "select current_setting('search_path'), current_setting('application_name')"
+    assert query(url, path)[0][0] != "", "the pooled sessions keep their settings"
+
+
+def test_a_login_without_rights_is_told_all_of_them(
+    release: Release, empty_db: str, server: Cluster, admin: psycopg.Connection[Any]
+) -> None:
+    login = f"{admin.info.dbname}_poor"
+    admin.execute(f'create role "{login}" login')
+    admin.execute(f'revoke create on schema public from "{login}"')
+    try:
+        error = error_of(lambda: release.apply(server.url(admin.info.dbname, login)))
+    finally:
+        admin.execute(f'drop role "{login}"')
+    assert error.exit_code == 1
+    assert "may not create schemas" in str(error)
+    assert f"grant create on database {admin.info.dbname} to" in str(error)
+    assert "may not let rendio_owner create in schema public" in str(error)
+
+
+def test_a_login_that_is_no_member_of_the_owner_is_told(
+    release: Release, applied: str, server: Cluster, admin: psycopg.Connection[Any]
+) -> None:
+    login = f"{admin.info.dbname}_stranger"
+    admin.execute(f'create role "{login}" login')
+    try:
+        url = server.url(admin.info.dbname, login)
+        errors = [
+            error_of(lambda: release.apply(url)),
+            error_of(lambda: migrate.status(url, release.root)),
+        ]
+    finally:
+        admin.execute(f'drop role "{login}"')
+    for error in errors:
+        assert error.exit_code == 1
+        assert f"grant rendio_owner to {login};" in str(error)
+
+
+def test_a_read_only_database_is_told(
+    release: Release, empty_db: str, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute(f'alter database "{admin.info.dbname}" set default_transaction_read_only = on')
+    error = error_of(lambda: release.apply(empty_db))
+    assert "read only" in str(error)
+
+
+def test_an_overload_that_somebody_adds_later_is_refused(
+    release: Release, applied: str, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute(
+        "create function public.count_things(text) returns int language sql as 'select 1'"
+    )
+    error = error_of(lambda: release.apply(applied))
+    assert error.exit_code == 7
+    assert "function public.count_things(text), owner" in str(error)

@@ -38,17 +38,22 @@ def place(bin_dir: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(bin_dir: Path, place: Path) -> Server:
+def fresh(bin_dir: Path, place: Path) -> Server:
     """A server of this test's own, not made yet."""
     return Server(bin_dir, place / "pg", settings=FAST, database="rendio")
 
 
 @pytest.fixture(scope="module")
-def running(bin_dir: Path) -> Iterator[Server]:
-    """A started server for the tests that leave it as they found it."""
+def shared(bin_dir: Path) -> Iterator[Server]:
     scratch = servers.Scratch(bin_dir)
-    yield Server(bin_dir, scratch.folder / "pg", settings=FAST, database="rendio").ensure_started()
+    yield Server(bin_dir, scratch.folder / "pg", settings=FAST, database="rendio")
     scratch.close()
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """A running server; whatever a test does to it, the next one finds it healed."""
+    return shared.ensure_started()
 
 
 def ask(server: Server, query: str) -> object:
@@ -64,19 +69,19 @@ def postmaster(server: Server) -> int:
 # --- what one finds
 
 
-def test_a_started_server_answers_as_promised(running: Server) -> None:
-    assert ask(running, "select current_database()") == "rendio"
-    assert ask(running, "select session_user::text") == "postgres"
-    assert ask(running, "show data_directory") == str(running.data_dir)
-    assert ask(running, "show server_encoding") == "UTF8"
-    assert ask(running, "select datcollate from pg_database where datname = 'rendio'") == "C"
-    assert ask(running, "show data_checksums") == "on"
-    assert ask(running, "show listen_addresses") == ""
-    assert ask(running, "show timezone") == "UTC"
-    assert str(ask(running, "show server_version")).startswith(running.version)
-    assert running.status().state == "running"
+def test_a_started_server_answers_as_promised(server: Server) -> None:
+    assert ask(server, "select current_database()") == "rendio"
+    assert ask(server, "select session_user::text") == "postgres"
+    assert ask(server, "show data_directory") == str(server.data_dir)
+    assert ask(server, "show server_encoding") == "UTF8"
+    assert ask(server, "select datcollate from pg_database where datname = 'rendio'") == "C"
+    assert ask(server, "show data_checksums") == "on"
+    assert ask(server, "show listen_addresses") == ""
+    assert ask(server, "show timezone") == "UTC"
+    assert str(ask(server, "show server_version")).startswith(server.version)
+    assert server.status().state == "running"
     told = subprocess.run(
-        [running.psql_path, "-XAtc", "select 41 + 1", running.url()],
+        [server.psql_path, "-XAtc", "select 41 + 1", server.url()],
         capture_output=True,
         text=True,
         check=True,
@@ -84,23 +89,23 @@ def test_a_started_server_answers_as_promised(running: Server) -> None:
     assert told.stdout == "42\n"
 
 
-def test_nobody_else_reaches_the_socket(running: Server) -> None:
-    found = running.socket_dir.stat()
+def test_nobody_else_reaches_the_socket(server: Server) -> None:
+    found = server.socket_dir.stat()
     assert found.st_mode & 0o777 == 0o700
-    assert found.st_uid == running.data_dir.stat().st_uid
+    assert found.st_uid == server.data_dir.stat().st_uid
     hba = ask(
-        running,
+        server,
         "select string_agg(distinct auth_method, ',') from pg_hba_file_rules where address > ''",
     )
     assert hba == "scram-sha-256"
 
 
 @as_root
-def test_another_user_of_the_machine_is_kept_out(running: Server) -> None:
-    other = pwd.getpwnam("nobody" if running._user and running._user.pw_name != "nobody" else "bin")
+def test_another_user_of_the_machine_is_kept_out(server: Server) -> None:
+    other = pwd.getpwnam("nobody" if server._user and server._user.pw_name != "nobody" else "bin")
     tried = subprocess.run(
-        ["psql", "-XAtc", "select 1", running.url()],
-        executable=running.psql_path,
+        ["psql", "-XAtc", "select 1", server.url()],
+        executable=server.psql_path,
         user=other.pw_uid,
         group=other.pw_gid,
         extra_groups=[],
@@ -112,7 +117,7 @@ def test_another_user_of_the_machine_is_kept_out(running: Server) -> None:
 
 
 def test_the_environment_does_not_lead_elsewhere(
-    running: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "PGHOSTADDR": "192.0.2.1",
@@ -122,16 +127,16 @@ def test_the_environment_does_not_lead_elsewhere(
         "LC_ALL": "de_DE.UTF-8",
     }.items():
         monkeypatch.setenv(name, value)
-    before = postmaster(running)
-    assert running.ensure_started() is running
-    assert postmaster(running) == before
+    before = postmaster(server)
+    assert server.ensure_started() is server
+    assert postmaster(server) == before
 
 
-def test_a_dropped_database_comes_back(running: Server) -> None:
-    with psycopg.connect(running.url("postgres"), autocommit=True) as conn:
+def test_a_dropped_database_comes_back(server: Server) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         conn.execute("drop database rendio")
-    running.ensure_started()
-    assert ask(running, "select current_database()") == "rendio"
+    server.ensure_started()
+    assert ask(server, "select current_database()") == "rendio"
 
 
 # --- starting
@@ -151,7 +156,6 @@ def test_two_at_once_get_one_server(bin_dir: Path, place: Path) -> None:
 
 
 def test_a_killed_server_comes_back_with_its_data(server: Server) -> None:
-    server.ensure_started()
     with psycopg.connect(server.url()) as conn:
         conn.execute("create table kept as select 7 as n")
     killed = postmaster(server)
@@ -163,7 +167,6 @@ def test_a_killed_server_comes_back_with_its_data(server: Server) -> None:
 
 def test_a_recorded_pid_that_is_somebody_elses_by_now(server: Server) -> None:
     """PostgreSQL itself refuses to start while a process with that number and user lives."""
-    server.ensure_started()
     owner = pwd.getpwuid(server.data_dir.stat().st_uid)
     stranger = subprocess.Popen(["sleep", "60"], user=owner.pw_uid, cwd="/")
     try:
@@ -187,7 +190,6 @@ def test_a_recorded_pid_that_is_somebody_elses_by_now(server: Server) -> None:
 def test_a_deleted_socket_is_made_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As cleaners of /tmp do: the server runs on, and nobody can ever reach it."""
     monkeypatch.setattr(embedded, "ORPHAN_SECONDS", 0.2)
-    server.ensure_started()
     before = postmaster(server)
     shutil.rmtree(server.socket_dir)
     server.ensure_started()
@@ -195,18 +197,17 @@ def test_a_deleted_socket_is_made_again(server: Server, monkeypatch: pytest.Monk
     assert postmaster(server) != before
 
 
-def test_a_killed_initdb_leaves_nothing_in_the_way(server: Server) -> None:
-    draft = server.data_dir.with_name("pg.new")
+def test_a_killed_initdb_leaves_nothing_in_the_way(fresh: Server) -> None:
+    draft = fresh.data_dir.with_name("pg.new")
     draft.mkdir()
     (draft / "PG_VERSION").write_text("half")
-    server.ensure_started()
+    fresh.ensure_started()
     assert not draft.exists()
 
 
 def test_replaced_libraries_turn_into_a_restart(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.ensure_started()
     before = postmaster(server)
     real = server._psql
     broken = 'ERROR:  could not load library "plpgsql.so": undefined symbol: replaced'
@@ -222,7 +223,6 @@ def test_replaced_libraries_turn_into_a_restart(
 
 
 def test_libraries_that_never_fit_are_said(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.ensure_started()
     broken = subprocess.CompletedProcess([], 3, "", 'could not load library "plpgsql.so"')
     monkeypatch.setattr(server, "_psql", lambda sql: broken)
     with pytest.raises(EmbeddedError, match="reinstall it"):
@@ -230,7 +230,6 @@ def test_libraries_that_never_fit_are_said(server: Server, monkeypatch: pytest.M
 
 
 def test_other_settings_restart_the_server(bin_dir: Path, server: Server) -> None:
-    server.ensure_started()
     assert ask(server, "show wal_level") == "replica"
     logical = Server(bin_dir, server.data_dir, settings={**FAST, "wal_level": "logical"})
     logical.ensure_started()
@@ -255,7 +254,6 @@ def test_a_long_folder_has_its_socket_elsewhere(bin_dir: Path, place: Path) -> N
 
 
 def test_a_socket_folder_laid_out_by_another_is_refused(server: Server) -> None:
-    server.ensure_started()
     server.stop()
     server.socket_dir.chmod(0o777)
     with pytest.raises(EmbeddedError, match="not a private folder"):
@@ -284,26 +282,25 @@ def test_tcp_only_with_a_password(bin_dir: Path, place: Path) -> None:
 # --- foreign things
 
 
-def test_a_folder_of_somebody_else_is_not_touched(server: Server) -> None:
-    server.data_dir.mkdir()
-    (server.data_dir / "letters.txt").write_text("dear")
+def test_a_folder_of_somebody_else_is_not_touched(fresh: Server) -> None:
+    fresh.data_dir.mkdir()
+    (fresh.data_dir / "letters.txt").write_text("dear")
     if os.geteuid() == 0:
-        os.chown(server.data_dir, pwd.getpwnam("nobody").pw_uid, -1)
-    for action in (server.ensure_started, server.stop, server.remove):
+        os.chown(fresh.data_dir, pwd.getpwnam("nobody").pw_uid, -1)
+    for action in (fresh.ensure_started, fresh.stop, fresh.remove):
         with pytest.raises(EmbeddedError, match="did not make and will not touch"):
             action()
-    assert [p.name for p in server.data_dir.iterdir()] == ["letters.txt"]
+    assert [p.name for p in fresh.data_dir.iterdir()] == ["letters.txt"]
 
 
-def test_data_of_another_user_are_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.data_dir.mkdir()
-    monkeypatch.setattr(embedded.os, "geteuid", lambda: server.data_dir.stat().st_uid + 1)
+def test_data_of_another_user_are_refused(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh.data_dir.mkdir()
+    monkeypatch.setattr(embedded.os, "geteuid", lambda: fresh.data_dir.stat().st_uid + 1)
     with pytest.raises(EmbeddedError, match=r"belongs to uid \d+, .* RENDIO_HOME"):
-        server.status()
+        fresh.status()
 
 
 def test_data_of_another_major_version_are_refused(server: Server) -> None:
-    server.ensure_started()
     server.stop()
     (server.data_dir / "PG_VERSION").write_text("14\n")
     with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 14, .* RENDIO_PG_BIN"):
@@ -342,19 +339,19 @@ def test_binaries_below_a_closed_folder_are_copied(
 # --- stopping and removing
 
 
-def test_stop_and_remove(server: Server, place: Path) -> None:
-    assert server.status().state == "absent"
-    assert not server.stop()
-    server.ensure_started()
-    assert server.stop()
-    assert not server.stop()
-    assert server.status().state == "stopped"
-    server.ensure_started()
-    with psycopg.connect(server.url()) as conn:  # an open connection stops nobody
-        assert server.remove()
+def test_stop_and_remove(fresh: Server, place: Path) -> None:
+    assert fresh.status().state == "absent"
+    assert not fresh.stop()
+    fresh.ensure_started()
+    assert fresh.stop()
+    assert not fresh.stop()
+    assert fresh.status().state == "stopped"
+    fresh.ensure_started()
+    with psycopg.connect(fresh.url()) as conn:  # an open connection stops nobody
+        assert fresh.remove()
         with pytest.raises(psycopg.OperationalError):
             conn.execute("select 1")
-    assert not server.remove()
+    assert not fresh.remove()
     assert list(place.iterdir()) == []
 
 

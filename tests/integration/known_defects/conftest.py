@@ -12,8 +12,11 @@ from worlds import Ours, Plan
 
 
 @pytest.fixture(scope="session")
-def plan_template(server: Any) -> Iterator[str]:
-    """A database with the plans' schema and nobody in it, to be cloned."""
+def plan_template(server: Any, template_db: str) -> Iterator[str]:
+    """A database with the plans' schema and nobody in it, to be cloned.
+
+    After ours, so that it is rendio who finds a cluster without the API roles.
+    """
     name = f"plan_template_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     server.create(name)
     with psycopg.connect(server.url(name), autocommit=True) as conn:

@@ -1,0 +1,325 @@
+-- A video is asked for: credits are taken and the job is made, together and once.
+begin;
+select plan(51);
+
+create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
+declare
+    v_before bigint;
+    v_after bigint;
+begin
+    select sum(n_tup_ins + n_tup_upd + n_tup_del) into v_before
+    from pg_stat_xact_user_tables where schemaname in ('public', 'rendio');
+    execute p_call;
+    select sum(n_tup_ins + n_tup_upd + n_tup_del) into v_after
+    from pg_stat_xact_user_tables where schemaname in ('public', 'rendio');
+    return v_after - v_before;
+end $$;
+
+create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
+begin atomic select current_setting('story.now')::timestamptz; end;
+set local timezone = 'UTC';
+set local story.now = '2030-01-15 08:00:00+00';
+do $$ begin
+    perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
+    perform public.device_check('bbbbbbbb-0000-4000-8000-000000000001', 'ben-phone');
+    perform rendio.ensure_partitions();
+end $$;
+
+-- Ada has 10 credits and asks for a video at 4.
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
+select is(
+    public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 8}',
+        '11111111-0000-4000-8000-000000000001') - 'job_id',
+    '{"status": "pending", "credits_used": 4, "replayed": false}', 'Ada gets her job'
+);
+reset role;
+select results_eq(
+    $$ select model_id, provider, prompt::text, settings::jsonb, status::text, credits_used,
+           credits_refunded, attempt, created_at, times_out_at
+       from public.video_jobs where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
+    $$ values ('5f3b1e70-0000-4000-8000-000000000001'::uuid, 'fal', 'A boat.',
+       '{"seconds": 8}'::jsonb, 'pending', 4, 0, 0, timestamptz '2030-01-15 08:00:00+00',
+       timestamptz '2030-01-15 08:15:00+00') $$,
+    'a pending job that waits 15 minutes for somebody to start it'
+);
+select results_eq(
+    $$ select q.seq, q.change::bigint, q.balance_after::bigint, q.reason::text, q.job_id = j.job_id
+       from public.quota_log as q join public.video_jobs as j using (user_id)
+       where q.user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and q.seq > 1 $$,
+    $$ values (2::bigint, -4::bigint, 6::bigint, 'video_generation', true) $$,
+    'one ledger entry, which names the job'
+);
+select results_eq(
+    $$ select credits_remaining::bigint, credits_total::bigint, ledger_seq from public.users
+       where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
+    $$ values (6::bigint, 10::bigint, 2::bigint) $$, 'four credits less'
+);
+select matches(
+    (select job_id::text from public.video_jobs), '^........-....-7'::text,
+    'the job''s id is of version 7'
+);
+
+-- The answer is lost; her app asks again with the same key.
+set local role authenticated;
+select is(
+    public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 8}',
+        '11111111-0000-4000-8000-000000000001'),
+    (select jsonb_build_object('job_id', job_id, 'status', 'pending', 'credits_used', 4,
+        'replayed', true) from public.video_jobs),
+    'a retry gets the same job'
+);
+reset role;
+select is(
+    pg_temp.rows_written_by($$ select public.generate_video_atomic(
+        'aaaaaaaa-0000-4000-8000-000000000001', '5f3b1e70-0000-4000-8000-000000000001', 'A boat.',
+        '{"seconds": 8}', '11111111-0000-4000-8000-000000000001') $$),
+    0::bigint, 'and writes nothing'
+);
+update public.models set is_available = false, cost_per_generation = 40
+where id = '5f3b1e70-0000-4000-8000-000000000001';
+select is(
+    public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 8}',
+        '11111111-0000-4000-8000-000000000001') - 'job_id',
+    '{"status": "pending", "credits_used": 4, "replayed": true}',
+    'also when the model was retired meanwhile'
+);
+delete from public.models where id = '5f3b1e70-0000-4000-8000-000000000001';
+select is(
+    public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 8}',
+        '11111111-0000-4000-8000-000000000001') ->> 'replayed',
+    'true', 'or is gone altogether'
+);
+do $$ begin
+    perform public.cancel_video_job(user_id, job_id) from public.video_jobs;
+end $$;
+select is(
+    public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 8}',
+        '11111111-0000-4000-8000-000000000001') ->> 'status',
+    'pending', 'and a job that has ended since is still told as it was'
+);
+
+-- One key, another request.
+select throws_ok(
+    format($$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001', %L, %L,
+        %L, '11111111-0000-4000-8000-000000000001') $$, model, prompt, settings),
+    'PT422', 'idempotency_key_reused', format('another %s under a used key is refused', what)
+)
+from (values
+    ('model', '5f3b1e70-0000-4000-8000-000000000002'::uuid, 'A boat.', '{"seconds": 8}'),
+    ('prompt', '5f3b1e70-0000-4000-8000-000000000001', 'A train.', '{"seconds": 8}'),
+    ('settings', '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{"seconds": 4}'),
+    ('absence of settings', '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', null)
+) as other (what, model, prompt, settings);
+select throws_ok(
+    $$ select public.add_credits('aaaaaaaa-0000-4000-8000-000000000001', 5, 'promo_grant',
+       '11111111-0000-4000-8000-000000000001') $$,
+    'PT422', 'idempotency_key_reused', 'and so is another function'
+);
+
+-- Ben happens to use the same key, and no settings.
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "bbbbbbbb-0000-4000-8000-000000000001"}';
+select is(
+    public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A dog.', null,
+        '11111111-0000-4000-8000-000000000001') ->> 'replayed',
+    'false', 'keys are per user'
+);
+select is(
+    (select settings::jsonb from public.video_jobs), '{}', 'no settings are empty settings'
+);
+select is(
+    public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A dog.', '{}',
+        '11111111-0000-4000-8000-000000000001') ->> 'replayed',
+    'true', 'so both are the same request'
+);
+
+-- He spends what is left, to the last credit.
+reset role;
+update public.models set cost_per_generation = 6 where id = '5f3b1e70-0000-4000-8000-000000000002';
+select is(
+    public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A cat.', null,
+        '11111111-0000-4000-8000-000000000002') ->> 'credits_used',
+    '6', 'a new price holds for the next job'
+);
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'bbbbbbbb-0000-4000-8000-000000000001'),
+    0::bigint, 'the last credit can be spent'
+);
+select throws_ok(
+    $$ select public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'A fox.', null,
+       '11111111-0000-4000-8000-000000000003') $$,
+    'PT402', 'insufficient_credits', 'but not one more'
+);
+do $$
+declare
+    v_detail text;
+begin
+    perform public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A fox.', null,
+        '11111111-0000-4000-8000-000000000003');
+exception
+    when sqlstate 'PT402' then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        perform set_config('story.detail', v_detail, true);
+end $$;
+select is(
+    current_setting('story.detail')::jsonb, '{"required": 6, "available": 0}',
+    'he is told what it takes and what he has'
+);
+select is(
+    (select count(*)::integer from public.idempotency_log
+     where idempotency_key = '11111111-0000-4000-8000-000000000003'),
+    0, 'and the key is not used up'
+);
+do $$ begin
+    perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 6, 'promo_grant',
+        gen_random_uuid());
+end $$;
+select is(
+    public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A fox.', null,
+        '11111111-0000-4000-8000-000000000003') ->> 'replayed',
+    'false', 'the same call goes through once he has the credits'
+);
+
+-- A day later his first key is new.
+set local story.now = '2030-01-16 07:59:59.999999+00';
+select is(
+    public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A dog.', null,
+        '11111111-0000-4000-8000-000000000001') ->> 'replayed',
+    'true', 'a microsecond before 24 hours the key still answers'
+);
+set local story.now = '2030-01-16 08:00:00+00';
+select throws_ok(
+    $$ select public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'A dog.', null,
+       '11111111-0000-4000-8000-000000000001') $$,
+    'PT402', 'insufficient_credits', 'after 24 hours it is a new request and costs'
+);
+
+-- Limits.
+do $$ begin
+    perform public.add_credits('aaaaaaaa-0000-4000-8000-000000000001', 1000, 'promo_grant',
+        gen_random_uuid());
+end $$;
+-- {"k": "…"} has 9 characters around its value.
+select lives_ok(
+    format($$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', %L, %L, gen_random_uuid()) $$, prompt, settings),
+    what || ' is allowed'
+)
+from (values
+    ('a prompt of one character', 'x', '{}'),
+    ('a prompt of 4,000 wide characters', repeat('ü', 4000), '{}'),
+    ('a setting object of 16,384 bytes', 'x', jsonb_build_object('k', repeat('x', 16384 - 9))::text)
+) as t (what, prompt, settings);
+select throws_ok(
+    format($$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', %L, %L, gen_random_uuid()) $$, prompt, settings),
+    code, slug, what || ' is refused'
+)
+from (values
+    ('no prompt', null, '{}', 'PT400', 'invalid_argument'),
+    ('an empty prompt', '', '{}', 'PT400', 'invalid_argument'),
+    ('a blank prompt', '   ', '{}', 'PT400', 'invalid_argument'),
+    ('a prompt of 4,001 characters', repeat('x', 4001), '{}', 'PT413', 'payload_too_large'),
+    ('a setting object of 16,385 bytes', 'x',
+     jsonb_build_object('k', repeat('x', 16385 - 9))::text, 'PT413', 'payload_too_large'),
+    ('a setting object of 16,385 bytes in fewer characters', 'x',
+     jsonb_build_object('k', repeat('ü', 8188))::text, 'PT413', 'payload_too_large'),
+    ('an array of settings', 'x', '[]', 'PT400', 'invalid_argument'),
+    ('a text as settings', 'x', '"fast"', 'PT400', 'invalid_argument'),
+    ('a number as settings', 'x', '4', 'PT400', 'invalid_argument')
+) as t (what, prompt, settings, code, slug);
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001', null, 'x', '{}',
+       gen_random_uuid()) $$,
+    'PT400', 'invalid_argument', 'a model is required'
+);
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', null) $$,
+    'PT400', 'invalid_argument', 'and a key'
+);
+select throws_ok(
+    $$ select public.generate_video_atomic(null, '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}',
+       gen_random_uuid()) $$,
+    'PT400', 'invalid_argument', 'the service must name a user'
+);
+
+-- What does not exist.
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       'eeeeeeee-0000-4000-8000-000000000001', 'x', '{}', gen_random_uuid()) $$,
+    'PT404', 'model_not_found', 'an unknown model'
+);
+update public.models set is_available = false;
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'PT404', 'model_not_found', 'a retired one is not sold'
+);
+update public.models set is_available = true;
+select throws_ok(
+    $$ select public.generate_video_atomic('99999999-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'PT404', 'user_not_found', 'an unknown user'
+);
+select is(
+    (select count(*)::integer from public.idempotency_log
+     where user_id = '99999999-0000-4000-8000-000000000001'),
+    0, 'leaves nothing behind'
+);
+update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
+where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'PT409', 'account_merged', 'a guest that was merged spends nothing any more'
+);
+update public.users set merged_into = null where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+
+-- Who may spend whose credits.
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "bbbbbbbb-0000-4000-8000-000000000001"}';
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'PT403', 'not_your_account', 'Ben does not spend Ada''s'
+);
+set local request.jwt.claims = '{"role": "service_role"}';
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'PT401', 'not_authenticated', 'nor does one who only claims to be the service'
+);
+set local role anon;
+select throws_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    '42501', null, 'anon may not call it at all'
+);
+set local role service_role;
+select lives_ok(
+    $$ select public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000002', 'x', '{}', gen_random_uuid()) $$,
+    'the service may, for any user'
+);
+reset role;
+
+select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+
+select * from finish();
+rollback;

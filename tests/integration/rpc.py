@@ -1,4 +1,4 @@
-"""Calls of the RPCs by the service or by a user, and a database with people in it to call them on."""
+"""Calls of RPCs by the service or by a user, and a database with people in it to call them on."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -33,9 +33,12 @@ class Call:
                 "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
                 [role, claims],
             )
-            marks = sql.SQL(", ").join([sql.Placeholder()] * len(self.args))
-            query = sql.SQL("select public.{}({})").format(sql.Identifier(self.rpc), marks)
-            return value(conn, query, *self.args)
+            row = conn.execute(self.statement(), [as_json(arg) for arg in self.args]).fetchone()
+            return row and row[0]
+
+    def statement(self) -> sql.Composed:
+        marks = sql.SQL(", ").join([sql.Placeholder()] * len(self.args))
+        return sql.SQL("select public.{}({})").format(sql.Identifier(self.rpc), marks)
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,14 @@
 
 create domain rendio.job_status as text
 constraint job_status_check check (value in ('pending', 'processing', 'completed', 'failed'));
-create domain rendio.job_error_code as text
-constraint job_error_code_check
-check (value in ('provider_error', 'timed_out', 'cancelled', 'refunded'));
-create domain rendio.prompt as text
-constraint prompt_check check (length(value) between 1 and 4000);
-create domain rendio.job_settings as jsonb
-constraint job_settings_check
-check (jsonb_typeof(value) = 'object' and octet_length(value::text) <= 16384);
-create domain rendio.url as text
-constraint url_check check (length(value) <= 2048);
-create domain rendio.error_text as text
-constraint error_text_check check (length(value) <= 2000);
+create domain rendio.job_price as integer
+constraint job_price_check check (value > 0);
+create domain rendio.job_refund as integer
+constraint job_refund_check check (value >= 0);
 
 comment on domain rendio.job_status is 'pending, processing, completed or failed.';
-comment on domain rendio.job_error_code is 'provider_error, timed_out, cancelled or refunded.';
-comment on domain rendio.prompt is '1 to 4,000 characters.';
-comment on domain rendio.job_settings is 'A JSON object of at most 16 KB.';
-comment on domain rendio.url is 'At most 2,048 characters.';
-comment on domain rendio.error_text is 'At most 2,000 characters.';
+comment on domain rendio.job_price is 'Credits, more than none.';
+comment on domain rendio.job_refund is 'Credits, not negative.';
 
 create table public.video_jobs (
     user_id uuid not null references public.users (id) on delete restrict,
@@ -34,22 +23,22 @@ create table public.video_jobs (
     started_at timestamptz,
     completed_at timestamptz,
     deleted_at timestamptz,
-    credits_used integer not null,
-    credits_refunded integer not null default 0,
+    credits_used rendio.job_price not null,
+    credits_refunded rendio.job_refund not null default 0,
     attempt integer not null default 0,
     status rendio.job_status not null default 'pending',
     provider text not null,
-    prompt rendio.prompt not null,
-    settings rendio.job_settings not null default '{}',
+    prompt text not null,
+    settings jsonb not null default '{}',
     provider_job_id text,
     lease_owner text,
-    video_url rendio.url,
-    thumbnail_url rendio.url,
-    error_code rendio.job_error_code,
-    error_message rendio.error_text,
+    video_url text,
+    thumbnail_url text,
+    error_code text,
+    error_message text,
     primary key (user_id, job_id),
     constraint video_jobs_credits_check
-    check (credits_used > 0 and credits_refunded between 0 and credits_used)
+    check (credits_refunded <= credits_used)
 )
 with (
     fillfactor = 85,

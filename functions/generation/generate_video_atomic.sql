@@ -23,8 +23,12 @@ declare
     v_provider text;
     v_response jsonb;
     v_first jsonb;
+    v_user_id uuid;
+    v_balance bigint;
 begin
-    perform rendio.require_user(p_user_id);
+    -- The hot path assigns what its helpers return, also where nothing reads it: an assignment
+    -- evaluates the call in place, `perform` starts the executor for it.
+    v_user_id := rendio.require_user(p_user_id);
     if p_model_id is null then
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then
@@ -68,7 +72,9 @@ begin
             hint = 'Choose a model from get_models.';
     end if;
 
-    perform rendio.post_entry(p_user_id, -v_cost, 'video_generation', v_job_id, v_now);
+    v_balance := rendio.post_entry(
+        p_user_id, -v_cost, 'video_generation', v_job_id, v_now
+    );
 
     insert into public.video_jobs (
         user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,

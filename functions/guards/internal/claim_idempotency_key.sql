@@ -1,6 +1,8 @@
 -- The insert decides: a second caller with the same key waits on the unique index until the first
 -- one commits, then replays. Never `do update`: it would take a transaction id on every replay.
 -- Each turn of the loop means that somebody else's row came or went in between.
+-- No `set search_path`: on the hot path each costs 2% of a generation, and only the owner may call
+-- this, from functions that have pinned theirs.
 create or replace function rendio.claim_idempotency_key(
     p_user_id uuid,
     p_key uuid,
@@ -14,7 +16,6 @@ returns jsonb
 language plpgsql
 volatile
 security invoker
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_first public.idempotency_log;

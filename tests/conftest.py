@@ -254,6 +254,8 @@ def pooled_url(
     server: Cluster, run: Run, pytestconfig: pytest.Config
 ) -> Iterator[Callable[[str], str]]:
     """Turn a database's URL into one through pgbouncer in transaction mode."""
+    if not servers.pgbouncer_program():
+        pytest.skip("pgbouncer is not installed")
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     with servers.pgbouncer(server, run.folder, f"pooler-{worker}") as pooled:
         yield pooled

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -282,7 +283,8 @@ class Run:
         if kind in ("url", "container"):
             container = _start_container() if kind == "container" else None
             url = container.get_connection_url() if container else os.environ["RENDIO_TEST_URL"]
-            folder = Path(tempfile.mkdtemp(prefix="rendio-test-"))
+            folder = Path(tempfile.mkdtemp(prefix="rendio-test-", dir="/tmp"))
+            folder.chmod(0o755)  # pgbouncer, which does not run as root, has its folder in it
             prefix = f"rendio_test_{os.getpid()}_"
             return cls(kind, folder, url, prefix=prefix, container=container)
         bin_dir = bin_dir_of(kind)
@@ -306,7 +308,7 @@ class Run:
             return embedded.server_version(self.bin_dir)
         try:
             with psycopg.connect(self.server_url) as conn:
-                return conn.info.parameter_status("server_version") or ""
+                return (conn.info.parameter_status("server_version") or "").split()[0]
         except psycopg.OperationalError as error:
             return f"unknown ({str(error).strip()})"
 
@@ -395,11 +397,16 @@ def _docker_answers() -> bool:
 # --- pgbouncer ------------------------------------------------------------------------------------
 
 
+def pgbouncer_program() -> str | None:
+    """Return the installed pgbouncer; Debian keeps it off the path of ordinary users."""
+    return shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
 @contextmanager
 def pgbouncer(cluster: Cluster, folder: Path, name: str) -> Iterator[Callable[[str], str]]:
     """Run pgbouncer in transaction mode in front of a server; yield url -> the same, pooled."""
-    program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    assert program, "pgbouncer is not installed: apt-get install pgbouncer"
+    program = pgbouncer_program()
+    assert program, "pgbouncer is not installed"
     own = folder / name
     own.mkdir(mode=0o700)
     user = embedded.server_user()
@@ -407,7 +414,7 @@ def pgbouncer(cluster: Cluster, folder: Path, name: str) -> Iterator[Callable[[s
         os.chown(own, user.pw_uid, user.pw_gid)
     server = conninfo_to_dict(cluster.superuser_url)
     target = " ".join(f"{k}={server[k]}" for k in ("host", "port", "password") if server.get(k))
-    (own / "users").write_text(f'"{server["user"]}" ""\n')
+    (own / "users").write_text(f'"{server["user"]}" "{server.get("password") or ""}"\n')
     (own / "ini").write_text(
         f"""
 [databases]
@@ -430,7 +437,8 @@ logfile = {own}/log
     for file in ("users", "ini"):
         (own / file).chmod(0o644)
     started = embedded.run([program, "-q", "-d", own / "ini"], user)
-    assert started.returncode == 0, f"pgbouncer: {started.stderr}"
+    log = (own / "log").read_text() if (own / "log").exists() else started.stderr
+    assert started.returncode == 0, f"pgbouncer does not start: {log}"
 
     def pooled_url(url: str) -> str:
         """Return the URL of the same database through pgbouncer."""
@@ -438,10 +446,24 @@ logfile = {own}/log
         return _as_url({k: parts.get(k) for k in ("user", "dbname")} | {"host": own, "port": 6432})
 
     try:
+        _wait_for(pooled_url(cluster.superuser_url))
         yield pooled_url
     finally:
         with suppress(ProcessLookupError):
             os.kill(int((own / "pgbouncer.pid").read_text()), signal.SIGKILL)
+
+
+def _wait_for(url: str) -> None:
+    """Wait until a daemon that has only just forked accepts connections."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

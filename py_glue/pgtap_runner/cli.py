@@ -8,7 +8,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from . import loader
-from .run import TIMEOUT, Result, run_file
+from .core import TIMEOUT, Result, run_file
 
 FAILED, BAILED_OUT = 1, 255
 

@@ -87,10 +87,9 @@ def _lock(
 
 
 def _load(connection: psycopg.Connection[Any]) -> None:
-    available = connection.execute(
-        "select from pg_catalog.pg_available_extensions where name = 'pgtap'"
-    ).fetchone()
-    source = None if available else _script()
+    source = None
+    if os.environ.get("PGTAP_SQL") or not _is_available(connection):
+        source = _script()
     try:
         connection.execute(f"create schema {SCHEMA}")
     except psycopg.errors.DuplicateSchema:
@@ -110,8 +109,15 @@ def _load(connection: psycopg.Connection[Any]) -> None:
     connection.execute(f"grant execute on all functions in schema {SCHEMA} to public")
 
 
+def _is_available(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute(
+        "select from pg_catalog.pg_available_extensions where name = 'pgtap'"
+    ).fetchone()
+    return row is not None
+
+
 def _script() -> bytes:
-    """Return the newest installed pgTAP script without its psql commands."""
+    """Return PGTAP_SQL or the newest script installed, without its psql commands."""
     if named := os.environ.get("PGTAP_SQL"):
         path = Path(named)
     else:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from . import loader
-from .run import TIMEOUT, Result, run_file
+from .core import TIMEOUT, Result, run_file
 
 RunFile = Callable[[Path], Result]
 

@@ -20,12 +20,13 @@ as $$
         error_message = left(p_error_message, 2000)
     where s.provider = p_submission.provider
         and s.provider_job_id = p_submission.provider_job_id
-        and s.outcome is null;
+        and (s.outcome is null or (s.outcome = 'failed' and p_outcome = 'succeeded'));
 $$;
 
 comment on function rendio.keep_outcome(public.provider_jobs, text, text, text, text, timestamptz)
 is
-$$Keep what a provider reported when it no longer decides the job; the first report stays.$$;
+$$Keep what a provider reported when it no longer decides the job. The first report stays, but
+a video is worth more than an error before it.$$;
 
 revoke execute on function rendio.keep_outcome(
     public.provider_jobs, text, text, text, text, timestamptz

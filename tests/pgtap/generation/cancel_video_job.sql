@@ -37,7 +37,7 @@ select is(
 );
 reset role;
 select results_eq(
-    $$ select status::text, error_code::text, error_message::text, credits_refunded,
+    $$ select status::text, error_code::text, error_message::text, credits_refunded::integer,
            completed_at is not null
        from public.video_jobs where job_id = current_setting('story.job')::uuid $$,
     $$ values ('failed', 'cancelled', null, 4, true) $$, 'it has failed, as cancelled'

@@ -48,8 +48,8 @@ select is(
 );
 reset role;
 select results_eq(
-    $$ select status::text, video_url::text, thumbnail_url::text, credits_used, credits_refunded,
-           error_code::text, completed_at, lease_owner
+    $$ select status::text, video_url::text, thumbnail_url::text, credits_used::integer,
+           credits_refunded::integer, error_code::text, completed_at, lease_owner
        from public.video_jobs where prompt = 'fal-1' $$,
     $$ values ('completed', 'https://v.test/1.mp4', 'https://v.test/1.jpg', 4, 0, null::text,
        timestamptz '2030-01-15 08:03:00+00', null::text) $$,

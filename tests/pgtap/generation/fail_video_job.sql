@@ -1,6 +1,6 @@
 -- The provider's bad news: credits go back, once, and only for the attempt that counts.
 begin;
-select plan(28);
+select plan(29);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -46,7 +46,8 @@ select is(
 );
 reset role;
 select results_eq(
-    $$ select status::text, error_code::text, error_message::text, credits_refunded, completed_at
+    $$ select status::text, error_code::text, error_message::text, credits_refunded::integer,
+           completed_at
        from public.video_jobs $$,
     $$ values ('failed', 'provider_error', 'out of paint', 4,
        timestamptz '2030-01-15 08:03:00+00') $$,
@@ -140,6 +141,11 @@ select is(
 select is(
     public.complete_video_job('fal', 'fal-north', 'https://v.test/n.mp4') ->> 'status', 'failed',
     'and no success of the other brings it back'
+);
+select is(
+    (select outcome || ' ' || video_url from public.provider_jobs
+     where provider_job_id = 'fal-north'),
+    'succeeded https://v.test/n.mp4', 'though its video is worth keeping'
 );
 
 -- What the provider says is kept as far as it goes.

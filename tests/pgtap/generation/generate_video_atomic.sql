@@ -36,8 +36,8 @@ select is(
 );
 reset role;
 select results_eq(
-    $$ select model_id, provider, prompt::text, settings::jsonb, status::text, credits_used,
-           credits_refunded, attempt, created_at, times_out_at
+    $$ select model_id, provider, prompt::text, settings::jsonb, status::text,
+           credits_used::integer, credits_refunded::integer, attempt, created_at, times_out_at
        from public.video_jobs where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
     $$ values ('5f3b1e70-0000-4000-8000-000000000001'::uuid, 'fal', 'A boat.',
        '{"seconds": 8}'::jsonb, 'pending', 4, 0, 0, timestamptz '2030-01-15 08:00:00+00',

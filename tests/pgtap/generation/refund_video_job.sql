@@ -40,7 +40,7 @@ select is(
 );
 reset role;
 select results_eq(
-    $$ select status::text, error_code::text, credits_refunded from public.video_jobs
+    $$ select status::text, error_code::text, credits_refunded::integer from public.video_jobs
        where job_id = current_setting('story.job')::uuid $$,
     $$ values ('failed', 'refunded', 4) $$, 'and the job has failed, as refunded'
 );

@@ -158,13 +158,8 @@ begin atomic
     select encode(
         set_bit(
             set_bit(
-                overlay(
-                    uuid_send(gen_random_uuid())
-                    placing substring(
-                        int8send((extract(epoch from p_at) * 1000)::bigint) from 3
-                    )
-                    from 1 for 6
-                ),
+                substring(int8send((extract(epoch from p_at) * 1000)::bigint) from 3)
+                || substring(uuid_send(gen_random_uuid()) from 7),
                 52, 1
             ),
             53, 1

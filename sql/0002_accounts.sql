@@ -66,7 +66,7 @@ comment on column public.users.merged_into is
     'The account that took over this guest. No foreign key: the two may live on different shards.';
 comment on column public.users.is_guest is 'True until an identity provider vouches for the user.';
 comment on column public.users.tier is 'free or premium.';
-comment on column public.users.language is 'BCP 47 tag of the app''s language, such as en or pt-BR.';
+comment on column public.users.language is 'BCP 47 tag of the app''s language: en, pt-BR.';
 comment on column public.users.theme_preference is 'light, dark or system.';
 comment on column public.users.created_at is 'When the account was created.';
 comment on column public.users.updated_at is
@@ -100,6 +100,6 @@ comment on column public.account_identities.identifier is
     'The device id, or the subject of the Apple id token.';
 comment on column public.account_identities.user_id is
     'Whose it is. No foreign key: a claim outlives the user.';
-comment on column public.account_identities.email is 'As the identity provider gave it; not unique.';
+comment on column public.account_identities.email is 'As the provider gave it; not unique.';
 comment on column public.account_identities.initial_grant_claimed is
     'Whether the initial credits were given for this identity.';

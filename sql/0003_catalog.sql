@@ -39,7 +39,8 @@ comment on column public.models.provider is 'Who runs it: fal, runway, pika.';
 comment on column public.models.provider_model_id is
     'The provider''s name for it, such as fal-ai/veo3.1. Hidden from clients.';
 comment on column public.models.is_featured is 'Shown first.';
-comment on column public.models.is_available is 'On sale. False: hidden, and generation answers PT404.';
+comment on column public.models.is_available is
+    'On sale. False: hidden, and generation answers PT404.';
 comment on column public.models.thumbnail_url is 'Preview image.';
 comment on column public.models.timeout is
     'How long the provider may take from the start before the job fails and is refunded.';

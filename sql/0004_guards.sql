@@ -52,7 +52,7 @@ alter table public.idempotency_log enable row level security;
 
 comment on table public.idempotency_log is
 $$One row per client key for 24 hours: the claim, and the response that a repeated call gets.$$;
-comment on column public.idempotency_log.user_id is 'Keys are per user; two users may use the same.';
+comment on column public.idempotency_log.user_id is 'Whose key; two users may use the same.';
 comment on column public.idempotency_log.idempotency_key is 'Chosen by the client for one action.';
 comment on column public.idempotency_log.job_id is 'The job that the call made, if it made one.';
 comment on column public.idempotency_log.created_at is 'When the key was first used.';

@@ -37,8 +37,7 @@ create table public.video_jobs (
     error_code text,
     error_message text,
     primary key (user_id, job_id),
-    constraint video_jobs_credits_check
-    check (credits_refunded <= credits_used)
+    constraint video_jobs_credits_check check (credits_refunded <= credits_used)
 )
 with (
     fillfactor = 85,

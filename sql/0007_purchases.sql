@@ -27,7 +27,11 @@ comment on column public.iap_products.is_available is
     'On sale. False: a new purchase answers PT404; a repeated report of an old one does not.';
 
 insert into public.iap_products (store, environment, product_id, credits)
-select s.store, e.environment, p.product_id, p.credits
+select
+    s.store,
+    e.environment,
+    p.product_id,
+    p.credits
 from (values ('app_store'), ('google_play')) as s (store)
 cross join (values ('Production'), ('Sandbox')) as e (environment)
 cross join (

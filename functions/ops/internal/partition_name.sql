@@ -1,4 +1,7 @@
-create or replace function rendio.partition_name(p_policy rendio.partition_policies, p_from timestamptz)
+create or replace function rendio.partition_name(
+    p_policy rendio.partition_policies,
+    p_from timestamptz
+)
 returns text
 language sql
 stable

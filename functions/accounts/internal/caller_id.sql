@@ -16,7 +16,7 @@ begin
         nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
     )::uuid;
 exception
-    when invalid_text_representation or untranslatable_character
+    when invalid_text_representation or untranslatable_character or numeric_value_out_of_range
         or program_limit_exceeded or statement_too_complex then
         return null;
 end;

@@ -10,7 +10,6 @@ import psycopg
 from psycopg import sql
 
 Connection = psycopg.Connection[Any]
-Connect = Callable[..., Connection]
 
 MODEL = UUID("5f3b1e70-0000-4000-8000-000000000001")  # comes with rendio, costs COST
 COST = 4
@@ -61,10 +60,18 @@ def outcome_of(task: Callable[[Connection], Any], conn: Connection) -> Outcome:
 class App:
     """A migrated database and the short names of what tests do with it."""
 
-    def __init__(self, url: str, connect: Connect) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.login = connect(url)
-        self.owner = connect(url, role="rendio_owner")
+        self.login = psycopg.connect(url, autocommit=True)
+        self.owner = psycopg.connect(url, autocommit=True)
+        self.owner.execute("set role rendio_owner")
+
+    def __enter__(self) -> "App":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.login.close()
+        self.owner.close()
 
     def call(self, rpc: str, *args: object, user: UUID | None = None) -> Any:
         return Call(rpc, args, user)(self.login)

@@ -209,8 +209,9 @@ def quiet_url(new_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def app(quiet_url: str, connect: Callable[..., Connection]) -> App:
-    return App(quiet_url, connect)
+def app(quiet_url: str) -> Iterator[App]:
+    with App(quiet_url) as app:
+        yield app
 
 
 @pytest.fixture
@@ -345,19 +346,19 @@ def test_first_page_of_jobs_costs_the_same_at_any_number(app: App, conn: Connect
 def test_ledger_reads_cost_the_same_after_3_and_36_months(
     new_database: Callable[[], str], connect: Callable[..., Connection], months_active: int
 ) -> None:
-    app = App(new_database(), connect)
-    conn = connect(app.url)
     user, found = uuid4(), {}
-    for month in range(1, 37):
-        app.set_clock(f"timestamptz '2023-01-15 12:00+00' + interval '{month} months'")
-        value(app.owner, "select rendio.ensure_partitions()")
-        if month == 1:
-            app.call("device_check", user, "a phone")
-        for _ in range(25 if month <= months_active else 0):
-            app.call("add_credits", user, 1, "promo_grant", uuid4())
-        if month in (3, 36):
-            found[month] = ledger_reads(app, conn, user)
-    assert app.value("select count(*) from rendio.quota_log_default") == 0
+    with App(new_database()) as app:
+        conn = connect(app.url)
+        for month in range(1, 37):
+            app.set_clock(f"timestamptz '2023-01-15 12:00+00' + interval '{month} months'")
+            value(app.owner, "select rendio.ensure_partitions()")
+            if month == 1:
+                app.call("device_check", user, "a phone")
+            for _ in range(25 if month <= months_active else 0):
+                app.call("add_credits", user, 1, "promo_grant", uuid4())
+            if month in (3, 36):
+                found[month] = ledger_reads(app, conn, user)
+        assert app.value("select count(*) from rendio.quota_log_default") == 0
     for read, few in found[3].items():
         assert found[36][read] <= few, read
 

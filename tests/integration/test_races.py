@@ -11,16 +11,16 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from races import hold_row, hold_table, race, wait_until_waiting, waiting
-from rpc import COST, App, Call, Connect, Connection, Outcome, generation, outcome_of, value
+from rpc import COST, App, Call, Connection, Outcome, generation, outcome_of, value
 
 ROUNDS = 4  # of the races that can end in more than one way
 
 
 @pytest.fixture
-def app(db: str, connect: Connect) -> Iterator[App]:
-    app = App(db, connect)
-    yield app
-    assert app.discrepancies() == []
+def app(db: str) -> Iterator[App]:
+    with App(db) as app:
+        yield app
+        assert app.discrepancies() == []
 
 
 def results(outcomes: list[Outcome]) -> list[Any]:

@@ -1,0 +1,48 @@
+"""A database in which every table holds something, most of it Alice's and Bob's."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from rpc import App, generation
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user with credits and with a job in every state."""
+
+    user: UUID
+    device: str
+    pending: UUID
+    processing: UUID
+    provider_job: str  # of the processing one
+    key: UUID  # of the pending one
+
+
+def people(app: App) -> tuple[Person, Person]:
+    """Fill the database; return Alice and Bob."""
+    return _person(app), _person(app)
+
+
+def _person(app: App) -> Person:
+    device = f"device-{uuid4()}"
+    user = UUID(app.call("device_check", None, device)["user_id"])
+    app.call("add_credits", user, 90, "promo_grant", uuid4())
+    product = (user, "app_store", "Production", f"t-{uuid4()}", "credits_20")
+    app.call("record_iap_purchase", *product)
+
+    def done(rpc: str, *more: object) -> None:
+        _, provider_job = app.submit(user)
+        app.call(rpc, "fal", provider_job, *more)
+
+    done("complete_video_job", "https://v/1.mp4", None, str(uuid4()))
+    done("complete_video_job", "https://v/2.mp4", None, str(uuid4()), 1)
+    done("fail_video_job", "no", str(uuid4()))
+    late, late_provider_job = app.submit(user)
+    app.call("refund_video_job", user, late)
+    app.call("complete_video_job", "fal", late_provider_job, "https://v/3.mp4")
+    app.call("cancel_video_job", user, app.generate(user), user=user)
+
+    processing, provider_job = app.submit(user)
+    key = uuid4()
+    pending = UUID(generation(user, key)(app.login)["job_id"])
+    return Person(user, device, pending, processing, provider_job, key)

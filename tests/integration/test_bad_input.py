@@ -1,0 +1,399 @@
+"""Every RPC against every wrong argument and every wrong caller.
+
+Arguments come from pg_proc, wrong values from their types. Whatever is sent ends in a result, in an
+error of the registry, or in 42501 for a role that may not call the function at all; a value that is
+none of its type is refused by its cast. Nothing is written by what failed, and nobody's credits
+move but those of the user named.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from catalogue import RPC_FILES, Argument, Rpc, Table, digest, rpcs, tables
+from peopled import Person, people
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from rpc import MODEL, App, Connection, Outcome
+
+# --- values, as SQL expressions -------------------------------------------------------------------
+
+
+def cast(type_: str, *texts: str) -> list[str]:
+    return [f"'{text}'::{type_}" for text in texts]
+
+
+TEN_MB = 10 * 1024 * 1024
+TEXTS = [
+    "''", "' '", "e'\\t\\n'", "'x'", "'-1'", "'null'", "'*'", "'Production'", "'initial_grant'",
+    "'iap_purchase'", "'service_role'", "'%s %I {} \\'", "'''; drop table public.users; --'",
+    "'\U0001f600\u202e'", "repeat('x', 256)", "repeat('x', 4001)", f"repeat('x', {TEN_MB})",
+]  # fmt: skip
+JSON = [
+    *cast("jsonb", "null", "[]", '"text"', "1", "true", '{"a": 1e300}', '{"": null}', "{}"),
+    "(repeat('[', 1000) || repeat(']', 1000))::jsonb",
+    "jsonb_build_object('a', repeat('x', 16384))",
+    f"jsonb_build_object('a', repeat('x', {TEN_MB}))",
+    *cast("jsonb", "", "no json", '{"a":', '{"a": "\\u0000"}', '{"a": 1e999999}'),
+    "repeat('[', 100000)::jsonb",
+]
+WHOLE = ("0", "-1", "1", "2147483647", "-2147483648", "", "x", "1.5", "Infinity", "NaN", "1e400")
+WRONG = {
+    "text": TEXTS,
+    "jsonb": JSON,
+    "uuid": cast(
+        "uuid",
+        "{bob}",
+        "{bobs_job}",
+        "99999999-0000-4000-8000-000000000009",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "",
+        "not-a-uuid",
+    ),
+    "integer": cast("integer", *WHOLE, "99999999999"),
+    "bigint": cast("bigint", *WHOLE, "9223372036854775807", "-9223372036854775808", "1" * 30),
+    "timestamp with time zone": cast(
+        "timestamptz",
+        "infinity",
+        "-infinity",
+        "epoch",
+        "4714-11-24 00:00:00+00 BC",
+        "294276-12-31 23:59:59.999999+00",
+        "294277-01-01",
+        "2024-02-30",
+        "",
+        "noon",
+    ),
+    "interval": cast(
+        "interval",
+        "0",
+        "-1 day",
+        "1 day 1 microsecond",
+        "-1 month 40 days",
+        "178000000 years",
+        "-178000000 years",
+        "999999999999 years",
+        "infinity",
+        "",
+        "a while",
+    ),
+    "boolean": cast("boolean", "true", "false", "", "maybe"),
+}
+
+# A value that is right for an argument of that name, in one function or in all. What is not here
+# gets the first value of its type.
+RIGHT = {
+    "p_user_id": "'{alice}'",
+    "p_model_id": f"'{MODEL}'",
+    "p_job_id": "'{alices_job}'",
+    "p_device_id": "'a new phone'",
+    "p_prompt": "'a cat surfing'",
+    "p_settings": "'{}'",
+    "p_idempotency_key": "gen_random_uuid()",
+    "p_amount": "5",
+    "p_reason": "'promo_grant'",
+    "p_worker": "'worker'",
+    "p_provider": "'fal'",
+    "p_provider_job_id": "'{alices_provider_job}'",
+    "start_video_job.p_provider_job_id": "'fal-new'",
+    "p_video_url": "'https://v/1.mp4'",
+    "p_error": "'no'",
+    "p_at": "now()",
+    "p_store": "'app_store'",
+    "p_environment": "'Production'",
+    "p_transaction_id": "'t-new'",
+    "p_product_id": "'credits_20'",
+}
+
+
+def wrong_values(argument: Argument) -> list[str]:
+    if argument.type not in WRONG:
+        pytest.fail(f"{argument.name} is {argument.type}: add wrong values of that type to WRONG")
+    return [f"null::{argument.type}", *WRONG[argument.type]]
+
+
+def right_values(rpc: Rpc) -> dict[str, str]:
+    """Return a value for each argument that has no default."""
+    return {
+        argument.name: RIGHT.get(f"{rpc.name}.{argument.name}")
+        or RIGHT.get(argument.name)
+        or wrong_values(argument)[1]
+        for argument in rpc.arguments
+        if not argument.has_default
+    }
+
+
+def one_wrong_at_a_time(rpc: Rpc) -> Iterator[dict[str, str]]:
+    """Return a call's arguments, each of them in turn replaced by each wrong value of its type."""
+    right = right_values(rpc)
+    for argument in rpc.arguments:
+        for value in wrong_values(argument):
+            yield right | {argument.name: value}
+
+
+# --- callers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A database role and what its request claims."""
+
+    role: str
+    claims: str = ""
+    legacy_sub: str = ""
+
+    def settings(self) -> str:
+        pairs = {
+            "role": self.role,
+            "request.jwt.claims": self.claims,
+            "request.jwt.claim.sub": self.legacy_sub,
+        }
+        calls = (sql.SQL("set_config({}, {}, true)").format(*pair) for pair in pairs.items())
+        return "select " + sql.SQL(", ").join(calls).as_string(None)
+
+
+SERVICE = Caller("service_role")
+ALICE = Caller("authenticated", '{"sub": "{alice}", "role": "authenticated"}')
+BOB = Caller("authenticated", '{"sub": "{bob}", "role": "authenticated"}')
+OTHERS = {
+    "bob": BOB,
+    "forged role": Caller("authenticated", '{"sub": "{bob}", "role": "service_role"}'),
+    "forged legacy claims": Caller("authenticated", '{"sub": "{alice}"}', "{bob}"),
+    "anon": Caller("anon", '{"role": "anon"}'),
+    "anon with a sub": Caller("anon", '{"sub": "{alice}", "role": "service_role"}'),
+}
+NOBODIES = {
+    claims: Caller("authenticated", claims)
+    for claims in (
+        "", "{}", "[]", "null", '"{alice}"', "no json", '{"sub":', '{"sub": null}', '{"sub": ""}',
+        '{"sub": 1}', '{"sub": true}', '{"sub": {"sub": "{alice}"}}', '{"sub": ["{alice}"]}',
+        '{"sub": "not-a-uuid"}', '{"sub": "{alice} "}x', '{"sub": "{alice}x"}', "[" * 100_000,
+        '{"sub": "\\u0000"}', '{"sub": "{alice}", "n": 1e999999}', '{"role": "service_role"}',
+        '{"sub": "' + "a" * 1_000_000 + '"}',
+    )
+}  # fmt: skip
+NOBODIES["malformed legacy sub"] = Caller("authenticated", ALICE.claims, "not-a-uuid")
+
+
+# --- a world to call in ---------------------------------------------------------------------------
+
+
+class Money(NamedTuple):
+    """A user's credits: what is left, and what was ever granted."""
+
+    left: int
+    granted: int
+
+
+class Ended(NamedTuple):
+    """How a call ended, whose money it changed, and the answer to what was asked afterwards."""
+
+    outcome: Outcome
+    changed: dict[str, tuple[Money | None, Money]]  # before, after
+    answer: list[Any]
+
+
+@dataclass
+class World:
+    """Alice and Bob in a database, and a connection on which every call is rolled back."""
+
+    conn: Connection
+    alice: Person
+    bob: Person
+    rpcs: dict[str, Rpc]
+    tables: list[Table]
+    errors: set[tuple[str, str]]
+    at_first: dict[str, str]
+
+    def filled(self, text: str) -> str:
+        """Put names' values in. Not str.format: claims are full of braces."""
+        names = {
+            "alice": self.alice.user,
+            "bob": self.bob.user,
+            "alices_job": self.alice.pending,
+            "bobs_job": self.bob.pending,
+            "alices_provider_job": self.alice.provider_job,
+        }
+        for name, known in names.items():
+            text = text.replace(f"{{{name}}}", str(known))
+        return text
+
+    def call(
+        self,
+        rpc: Rpc,
+        arguments: dict[str, str],
+        caller: Caller,
+        *,
+        prepare: str = "select",
+        ask: str = "select true",
+    ) -> Ended:
+        """Make a call between two statements of the owner, undo it, and say how it ended."""
+        given = ", ".join(f"{name} => {value}" for name, value in arguments.items())
+        query = f"select to_jsonb(f) from public.{rpc.name}({given}) as f"
+        with self.conn.transaction(force_rollback=True):
+            self.conn.execute(prepare)
+            before = self.money()
+            self.conn.execute(self.filled(caller.settings()))
+            try:
+                with self.conn.transaction():
+                    rows = self.conn.execute(self.filled(query)).fetchall()
+            except psycopg.Error as error:
+                return Ended(self.failure(error), {}, [])
+            self.conn.execute("set local role rendio_owner")
+            after = self.money()
+            changed = {
+                user: (before.get(user), after[user])
+                for user in after
+                if after[user] != before.get(user)
+            }
+            answer = self.conn.execute(ask).fetchall()
+            return Ended(Outcome([row for (row,) in rows]), changed, answer)
+
+    def failure(self, error: psycopg.Error) -> Outcome:
+        sqlstate, slug = error.sqlstate or "", error.diag.message_primary or ""
+        if sqlstate.startswith("PT"):
+            assert (sqlstate, slug) in self.errors
+            assert isinstance(json.loads(error.diag.message_detail or ""), dict)
+            assert error.diag.message_hint
+        return Outcome(sqlstate=sqlstate, slug=slug)
+
+    def cast_fails(self, arguments: dict[str, str]) -> str | None:
+        """Return the SQLSTATE with which an argument fails before any function sees it."""
+        try:
+            self.conn.execute(self.filled(f"select {', '.join(arguments.values()) or 'null'}"))
+        except psycopg.Error as error:
+            return error.sqlstate
+        return None
+
+    def money(self) -> dict[str, Money]:
+        query = "select id, credits_remaining, credits_total from public.users"
+        return {str(user): Money(*figures) for user, *figures in self.conn.execute(query)}
+
+
+@pytest.fixture(scope="module")
+def world(clone: Callable[[], str], server: Any) -> Iterator[World]:
+    url = clone()
+    with App(url) as app:
+        found = tables(app.login)
+        yield World(
+            app.owner,
+            *people(app),
+            {rpc.name: rpc for rpc in rpcs(app.login)},
+            found,
+            set(app.owner.execute("select sqlstate, slug from rendio.errors()").fetchall()),
+            digest(app.owner, found),
+        )
+    server.drop(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_written(world: World) -> Iterator[None]:
+    yield
+    assert digest(world.conn, world.tables) == world.at_first
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+
+def judge(
+    world: World, rpc: Rpc, arguments: dict[str, str], caller: Caller, *, slug: str | None = None
+) -> None:
+    """Make a call and find it acceptable; where a slug is given, only that."""
+    outcome, changed, _ = world.call(rpc, arguments, caller)
+    what = f"{caller} {rpc.name}({arguments}): {outcome}"[:2000]
+    if outcome.sqlstate and not outcome.sqlstate.startswith("PT") and outcome.sqlstate != "42501":
+        assert outcome.sqlstate == world.cast_fails(arguments), what
+        return
+    assert (outcome.sqlstate != "42501") == (caller.role in rpc.callers), what
+    if slug and caller.role in rpc.callers:
+        assert outcome.slug == slug, what
+    named = world.filled(arguments.get("p_user_id", "{alice}"))
+    for user, (before, after) in changed.items():
+        assert user in named or (caller == SERVICE and before is None), what
+        assert caller == SERVICE or (before and after.granted == before.granted), what
+
+
+def test_the_files_are_the_rpcs(world: World) -> None:
+    assert sorted(world.rpcs) == RPC_FILES
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_right_arguments_are_right(world: World, name: str) -> None:
+    """Otherwise the wrong ones would all be refused for the same other reason."""
+    rpc = world.rpcs[name]
+    arguments = right_values(rpc)
+    if any(RIGHT.get(a) is None for a in arguments):
+        return
+    outcome = world.call(rpc, arguments, SERVICE).outcome
+    assert outcome.sqlstate is None, outcome
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_wrong_arguments(world: World, name: str) -> None:
+    for arguments in one_wrong_at_a_time(world.rpcs[name]):
+        for caller in (SERVICE, ALICE):
+            judge(world, world.rpcs[name], arguments, caller)
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_wrong_callers(world: World, name: str) -> None:
+    rpc = world.rpcs[name]
+    for caller in OTHERS.values():
+        for arguments in [right_values(rpc), *one_wrong_at_a_time(rpc)]:
+            foreign = rpc.about_a_user and "{bob}" not in arguments.get("p_user_id", "")
+            judge(world, rpc, arguments, caller, slug="not_your_account" if foreign else None)
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_callers_without_an_identity(world: World, name: str) -> None:
+    rpc = world.rpcs[name]
+    for caller in NOBODIES.values():
+        slug = "not_authenticated" if rpc.about_a_user else None
+        judge(world, rpc, right_values(rpc), caller, slug=slug)
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_a_grant_does_not_make_the_service(world: World, name: str) -> None:
+    """Somebody grants a client role what only the service may call."""
+    rpc = world.rpcs[name]
+    if "authenticated" in rpc.callers:
+        return
+    types = ", ".join(argument.type for argument in rpc.arguments)
+    grant = f"grant execute on function public.{name}({types}) to authenticated"
+    for arguments in [right_values(rpc), *one_wrong_at_a_time(rpc)]:
+        outcome = world.call(rpc, arguments, ALICE, prepare=grant).outcome
+        if outcome.slug != "service_only":
+            assert outcome.sqlstate == world.cast_fails(arguments) is not None
+
+
+@pytest.mark.parametrize("name", RPC_FILES)
+def test_temporary_tables_named_like_ours(world: World, name: str) -> None:
+    """Nothing is read from them and nothing written there; some have the names of types."""
+    rpc = world.rpcs[name]
+    shadows = [t for t in world.tables if not t.is_partition]
+    prepare = [
+        "reset role",
+        *(f"create temp table {t.name} (like {t})" for t in shadows),
+        *(f"create temp table {t} (x pg_catalog.int4)" for t in ("text", "uuid", "jsonb", "bytea")),
+        *(f"grant all on pg_temp.{t.name} to public" for t in shadows),
+        "set local role rendio_owner",
+    ]
+    ask = " union all ".join(f"select '{t.name}' from pg_temp.{t.name}" for t in shadows)
+    for caller in (SERVICE, ALICE):
+        plain = world.call(rpc, right_values(rpc), caller)
+        shaded = world.call(rpc, right_values(rpc), caller, prepare=";".join(prepare), ask=ask)
+        assert without_chance(shaded.outcome) == without_chance(plain.outcome)
+        assert sorted(shaded.changed.values()) == sorted(plain.changed.values())
+        assert shaded.answer == []
+
+
+def without_chance(outcome: Outcome) -> Outcome:
+    """Leave out of a result what differs between two equal calls: new ids and times."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "an id", json.dumps(outcome.result))
+    text = re.sub(r"\d{4}-\d\d-\d\dT[^\"]+", "a time", text)
+    return Outcome(json.loads(text), outcome.sqlstate, outcome.slug)

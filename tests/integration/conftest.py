@@ -1,11 +1,12 @@
 """Fixtures of the migration tests: a small release, and a database that it is applied to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from migrate_trees import Release
+from profiles import Profile
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from servers import Cluster
@@ -48,3 +49,20 @@ def deployer_db(server: Cluster, empty_db: str) -> Iterator[str]:
 def _drop_role(admin: psycopg.Connection, role: sql.Identifier) -> None:
     admin.execute(sql.SQL("drop owned by {}").format(role))
     admin.execute(sql.SQL("drop role {}").format(role))
+
+
+@pytest.fixture
+def new_database(
+    server: Cluster, profile: Profile, new_name: Callable[[], str]
+) -> Iterator[Callable[[], str]]:
+    """Make one more empty database of the profile's shape; dropped when the test ends."""
+    made: list[str] = []
+
+    def make() -> str:
+        url = profile.create_database(server.superuser_url, new_name())
+        made.append(str(conninfo_to_dict(url)["dbname"]))
+        return url
+
+    yield make
+    for dbname in made:
+        server.drop(dbname)

@@ -185,13 +185,9 @@ class _Run:
         text = message.describe(self.at, step.path, error)
         if error.sqlstate == "55P03":
             text += message.blockers(self.holder, self.work, step.locks)
-        applied = len(self.result.steps)
-        kept = (
-            "No earlier step of this run was needed."
-            if not applied
-            else (f"{applied} earlier step{'s' if applied > 1 else ''} of this run stay applied.")
-        )
-        return f"{text}\nNothing of {step.path} was kept. {kept} Then run `rendio apply` again."
+        before = len(self.result.steps)
+        kept = f"; the {before} before it in this run stay applied" if before else ""
+        return f"{text}\nNothing of this step was kept{kept}. Then run `rendio apply` again."
 
     @contextmanager
     def _commit(self, step: Step, role: str | None, action: str = "transaction") -> Iterator[None]:

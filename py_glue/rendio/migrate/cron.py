@@ -58,20 +58,17 @@ def inspect(conn: Conn) -> Scheduler:
     available = one(
         conn, "select true from pg_catalog.pg_available_extensions where name = 'pg_cron'"
     )
-    installed = one(conn, "select true from pg_catalog.pg_extension where extname = 'pg_cron'")
-    if installed and home not in (None, database):
-        installed = False
-    trusted = _schedule_function(conn)
 
     def scheduler(mode: str, note: str, **jobs: Any) -> Scheduler:
         return Scheduler(mode, note, login, superuser, database, **jobs)
 
-    if trusted and (installed or not available):
-        if trusted == "closed":
-            return scheduler(
-                "none", f'run as an administrator: grant usage on schema cron to "{login}";'
-            )
-        return scheduler("here", "", jobs=_jobs(conn))
+    function = _schedule_function(conn)
+    if function and (not function.of_pg_cron or home in (None, database)):
+        if function.usable:
+            return scheduler("here", "", jobs=_jobs(conn))
+        return scheduler(
+            "none", f'run as an administrator: grant usage on schema cron to "{login}";'
+        )
     if available and home == database:
         return scheduler("installable", "run as a superuser: create extension pg_cron;")
     if available and home:
@@ -97,30 +94,35 @@ def _home(conn: Conn) -> str | None:
         return None
 
 
-def _schedule_function(conn: Conn) -> str:
-    """'open', 'closed' (no right) or '' for cron.schedule(text, text, text) of a trusted owner."""
+@dataclass(frozen=True)
+class _Schedule:
+    """cron.schedule(text, text, text), of pg_cron itself or of something with the same API."""
+
+    usable: bool
+    of_pg_cron: bool
+
+
+def _schedule_function(conn: Conn) -> _Schedule | None:
+    """Find cron.schedule; that of a role which is not to be trusted does not count."""
     row = conn.execute(
         """
         select
             pg_catalog.has_schema_privilege(n.oid, 'usage')
-            and pg_catalog.has_function_privilege(p.oid, 'execute')
+            and pg_catalog.has_function_privilege(p.oid, 'execute'),
+            e.oid is not null
         from pg_catalog.pg_proc as p
         inner join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
         inner join pg_catalog.pg_roles as r on r.oid = p.proowner
+        left join pg_catalog.pg_depend as d
+            on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
+        left join pg_catalog.pg_extension as e on e.oid = d.refobjid and e.extname = 'pg_cron'
         where
             n.nspname = 'cron' and p.proname = 'schedule'
             and pg_catalog.oidvectortypes(p.proargtypes) = 'text, text, text'
-            and (
-                r.rolsuper or r.rolname = current_user
-                or exists (
-                    select from pg_catalog.pg_depend as d
-                    inner join pg_catalog.pg_extension as e on e.oid = d.refobjid
-                    where d.objid = p.oid and d.deptype = 'e' and e.extname = 'pg_cron'
-                )
-            )
+            and (r.rolsuper or r.rolname = current_user or e.oid is not null)
         """
     ).fetchone()
-    return ("open" if row[0] else "closed") if row else ""
+    return _Schedule(*row) if row else None
 
 
 def _jobs(conn: Conn) -> dict[str, list[ScheduledJob]]:

@@ -154,7 +154,10 @@ begin
         inner join (
             values ('plpgsql', 'plpgsql_validator'), ('sql', 'fmgr_sql_validator')
         ) as v (language, name) on v.language = l.lanname
-        where p.oid = to_regprocedure(regexp_replace(v_defines[1], '^\w+ ', ''));
+        where p.oid = case
+            when v_defines[1] ~ '^(function|procedure) '
+                then to_regprocedure(regexp_replace(v_defines[1], '^\w+ ', ''))
+        end;
         if v_call is not null then
             set local check_function_bodies = on;
             execute v_call;

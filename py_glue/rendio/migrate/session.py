@@ -38,7 +38,7 @@ SETTINGS = {
     "row_security": "on",
     "quote_all_identifiers": "off",
     "timezone": "UTC",
-    "datestyle": "ISO, YMD",
+    "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",

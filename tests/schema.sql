@@ -2,6 +2,33 @@
 -- What the files in sql/, functions/ and policies/ add up to, for reading: structure and access,
 -- without comments, function bodies and the partitions of months.
 
+create domain rendio.balance as bigint
+    constraint balance_check CHECK ((VALUE >= 0));
+
+create domain rendio.credit_change as bigint
+    constraint credit_change_check CHECK ((VALUE <> 0));
+
+create domain rendio.job_price as integer
+    constraint job_price_check CHECK ((VALUE > 0));
+
+create domain rendio.job_refund as integer
+    constraint job_refund_check CHECK ((VALUE >= 0));
+
+create domain rendio.job_status as text
+    constraint job_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text])));
+
+create domain rendio.language_tag as text
+    constraint language_tag_check CHECK ((VALUE ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$'::text));
+
+create domain rendio.ledger_reason as text
+    constraint ledger_reason_check CHECK ((VALUE = ANY (ARRAY['initial_grant'::text, 'video_generation'::text, 'generation_failed_refund'::text, 'partial_refund'::text, 'iap_purchase'::text, 'iap_refund'::text, 'iap_refund_reversed'::text, 'credit_expired'::text, 'guest_merge_out'::text, 'guest_merge_in'::text, 'promo_grant'::text, 'admin_adjustment'::text])));
+
+create domain rendio.theme as text
+    constraint theme_check CHECK ((VALUE = ANY (ARRAY['light'::text, 'dark'::text, 'system'::text])));
+
+create domain rendio.user_tier as text
+    constraint user_tier_check CHECK ((VALUE = ANY (ARRAY['free'::text, 'premium'::text])));
+
 create function public.add_credits(p_user_id uuid, p_amount integer, p_reason text, p_idempotency_key uuid)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
@@ -128,7 +155,7 @@ create function rendio.check_text(p_value text, p_argument text, p_limit integer
 
 create function rendio.claim_idempotency_key(p_user_id uuid, p_key uuid, p_operation text, p_request_hash bytea, p_response jsonb, p_job_id uuid, p_at timestamp with time zone)
     returns jsonb
-    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql volatile security invoker;
 
 create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 50000)
     returns bigint
@@ -193,7 +220,7 @@ create function rendio.partition_name(p_policy rendio.partition_policies, p_from
 
 create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false)
     returns bigint
-    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql volatile security invoker;
 
 create function rendio.purge_cron_history()
     returns bigint
@@ -252,8 +279,8 @@ create function rendio.require_service()
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.require_user(p_user_id uuid)
-    returns void
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+    returns uuid
+    language plpgsql stable security invoker;
 
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
     returns integer
@@ -278,6 +305,8 @@ create function rendio.uuid_v7(p_at timestamp with time zone)
 create function rendio.version()
     returns text
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create schema rendio authorization rendio_owner;
 
 create table public.account_identities (
     kind text not null,
@@ -511,20 +540,20 @@ create table public.video_jobs (
     started_at timestamp with time zone,
     completed_at timestamp with time zone,
     deleted_at timestamp with time zone,
-    credits_used integer not null,
-    credits_refunded integer not null default 0,
+    credits_used rendio.job_price not null,
+    credits_refunded rendio.job_refund not null default 0,
     attempt integer not null default 0,
     status rendio.job_status not null default 'pending'::text,
     provider text not null,
-    prompt rendio.prompt not null,
-    settings rendio.job_settings not null default '{}'::jsonb,
+    prompt text not null,
+    settings jsonb not null default '{}'::jsonb,
     provider_job_id text,
     lease_owner text,
-    video_url rendio.url,
-    thumbnail_url rendio.url,
-    error_code rendio.job_error_code,
-    error_message rendio.error_text,
-    constraint video_jobs_credits_check CHECK (((credits_used > 0) AND ((credits_refunded >= 0) AND (credits_refunded <= credits_used)))),
+    video_url text,
+    thumbnail_url text,
+    error_code text,
+    error_message text,
+    constraint video_jobs_credits_check CHECK (((credits_refunded)::integer <= (credits_used)::integer)),
     constraint video_jobs_pkey PRIMARY KEY (user_id, job_id),
     constraint video_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
 )

@@ -124,7 +124,7 @@ def _connections(database: str | psycopg.Connection[Any] | Pool) -> Pool:
         return _FromUrl(database)
     if isinstance(database, psycopg.Connection):
         return _One(database)
-    if isinstance(database, psycopg.AsyncConnection) or not hasattr(database, "connection"):
+    if not hasattr(database, "connection") or not hasattr(database, "__enter__"):
         raise TypeError(
             f"Client takes a URL, a psycopg.Connection or a ConnectionPool, not {database!r}; "
             "asynchronous ones go to AsyncClient"
@@ -261,7 +261,7 @@ def _async_connections(database: str | psycopg.AsyncConnection[Any] | AsyncPool)
         return _AsyncFromUrl(database)
     if isinstance(database, psycopg.AsyncConnection):
         return _AsyncOne(database)
-    if isinstance(database, psycopg.Connection) or not hasattr(database, "connection"):
+    if not hasattr(database, "connection") or not hasattr(database, "__aenter__"):
         raise TypeError(
             "AsyncClient takes a URL, a psycopg.AsyncConnection or an AsyncConnectionPool, "
             f"not {database!r}; synchronous ones go to Client"

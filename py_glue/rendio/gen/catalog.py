@@ -118,7 +118,7 @@ def read(conn: psycopg.Connection[Any], root: Path) -> Api:
         if row["schema"] == "public":
             functions.append(_function(row, comment, shapes, root))
     api = Api(tuple(sorted(functions, key=lambda f: (f.module, f.name))), shapes, errors)
-    _check(api)
+    check(api)
     return api
 
 
@@ -168,7 +168,7 @@ def _audience(callers: list[str]) -> str:
     return "self" if "authenticated" in callers else "service"
 
 
-def _check(api: Api) -> None:
+def check(api: Api) -> None:
     """Refuse what no client could be generated for."""
     names = [f.name for f in api.functions]
     if twice := {name for name in names if names.count(name) > 1}:

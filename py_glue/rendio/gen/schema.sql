@@ -145,6 +145,36 @@ from pg_type as t
 join pg_class as c on c.oid = t.typrelid
 where c.relkind = 'c' and c.relowner = 'rendio_owner'::regrole
 union all
+select 'domain ' || t.oid::regtype, 0, '',
+    format('create domain %s as %s', t.oid::regtype, format_type(t.typbasetype, t.typtypmod))
+    || case when t.typnotnull then ' not null' else '' end
+    || coalesce(' default ' || t.typdefault, '')
+    || coalesce((
+        select string_agg(
+            format(e'\n    constraint %I %s', c.conname, pg_get_constraintdef(c.oid)), ''
+            order by c.conname
+        )
+        from pg_constraint as c
+        where c.contypid = t.oid and c.contype = 'c'
+    ), '') || ';'
+from pg_type as t
+where t.typtype = 'd' and t.typowner = 'rendio_owner'::regrole
+union all
+select 'schema ' || n.nspname, 0, '', format('create schema %I authorization rendio_owner;', n.nspname)
+from pg_namespace as n
+where n.nspowner = 'rendio_owner'::regrole
+union all
+select 'schema ' || n.nspname, 1, g.name, format('grant %s on schema %I to %s;', g.verbs, n.nspname, g.name)
+from pg_namespace as n
+cross join lateral (
+    select case a.grantee when 0 then 'public' else a.grantee::regrole::text end as name,
+        string_agg(lower(a.privilege_type), ', ' order by a.privilege_type) as verbs
+    from aclexplode(n.nspacl) as a
+    where a.grantee <> n.nspowner
+    group by a.grantee
+) as g
+where n.nspowner = 'rendio_owner'::regrole
+union all
 select 'function ' || f.name || '(' || pg_get_function_identity_arguments(f.oid) || ')', 0, '',
     format(e'create %s %s(%s)', case f.prokind when 'p' then 'procedure' else 'function' end,
         f.name, pg_get_function_arguments(f.oid))

@@ -17,7 +17,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now timestamptz := rendio.clock();
-    v_purchase public.iap_transactions;
     v_credits integer;
     v_balance bigint;
 begin

@@ -103,3 +103,4 @@ comment on column public.account_identities.user_id is
 comment on column public.account_identities.email is 'As the provider gave it; not unique.';
 comment on column public.account_identities.initial_grant_claimed is
     'Whether the initial credits were given for this identity.';
+comment on column public.account_identities.created_at is 'When it was claimed first.';

@@ -1,0 +1,101 @@
+-- Every error is registered, raised somewhere, and told in the comment of whatever raises it.
+begin;
+select plan(7);
+
+create temp view ours as
+select p.oid, n.nspname || '.' || p.proname as name, n.nspname,
+    coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as body,
+    obj_description(p.oid, 'pg_proc') as comment
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname in ('public', 'rendio') and pg_get_userbyid(p.proowner) = 'rendio_owner';
+
+create temp view raised as
+select o.name, m[1] as sqlstate, m[2] as slug
+from ours as o
+cross join lateral
+    regexp_matches(o.body, 'raise sqlstate ''(\w+)'' using\s+message = ''(\w+)''', 'g') as m;
+
+create temp view documented as
+select o.name, m[1] as sqlstate, m[2] as slug
+from ours as o
+cross join lateral regexp_matches(o.comment, '^@raises (\w+) (\w+)$', 'gn') as m;
+
+create temp view calls as
+select distinct o.name as caller, 'rendio.' || m[1] as callee
+from ours as o
+cross join lateral regexp_matches(o.body, 'rendio\.(\w+)\(', 'g') as m
+where 'rendio.' || m[1] <> o.name;
+
+-- Calls that cannot raise what the callee in general can. A line here is a claim to be defended.
+create temp table never_raises (caller text, callee text, slug text, why text);
+insert into never_raises values
+('rendio.end_failed_job', 'rendio.post_entry', null,
+ 'gives credits to a user that the job references; no function merges guests yet'),
+('public.complete_video_job', 'rendio.post_entry', null, 'as end_failed_job'),
+('public.device_check', 'rendio.post_entry', null, 'gives credits to the user it just created'),
+('public.device_check', 'rendio.require_account', null, 'reads the user it just created'),
+('public.record_iap_purchase', 'rendio.post_entry', 'insufficient_credits', 'only gives'),
+('public.refund_video_job', 'rendio.require_account', null, 'the job references its user'),
+('public.fail_video_job', 'rendio.end_failed_job', 'invalid_transition', 'job locked, seen active'),
+('public.refund_video_job', 'rendio.end_failed_job', 'invalid_transition', 'the same'),
+('rendio.sweep_stuck_jobs', 'rendio.end_failed_job', 'invalid_transition', 'the same');
+
+create temp view can_raise as
+with recursive can (name, sqlstate, slug) as (
+    select name, sqlstate, slug from raised
+    union
+    select c.caller, can.sqlstate, can.slug
+    from can
+    join calls as c on c.callee = can.name
+    where not exists (
+        select from never_raises as n
+        where n.caller = c.caller and n.callee = c.callee
+            and (n.slug is null or n.slug = can.slug)
+    )
+)
+select * from can;
+
+select is_empty(
+    $$ select name, sqlstate, slug from raised
+       where (sqlstate, slug) not in (select e.sqlstate, e.slug from rendio.errors() as e) $$,
+    'whatever is raised is registered'
+);
+select set_eq(
+    $$ select slug from rendio.errors() where slug not in (select r.slug from raised as r) $$,
+    array['rate_limited'],
+    'whatever is registered is raised; rate limits come with their function'
+);
+select is_empty(
+    $$ select name, sqlstate, slug from can_raise
+       except select name, sqlstate, slug from documented $$,
+    'a function''s comment tells every error that it or a helper can raise'
+);
+select is_empty(
+    $$ select name, sqlstate, slug from documented
+       except select name, sqlstate, slug from can_raise $$,
+    'and none that it cannot'
+);
+select is_empty(
+    $$ select n.caller, n.callee from never_raises as n
+       where not exists (select from calls as c where c.caller = n.caller and c.callee = n.callee) $$,
+    'and every exception above is of a call that is made'
+);
+
+-- Every raise is of that one form, with detail and hint.
+select is_empty(
+    $$ select name from ours
+       where regexp_replace(body, '--[^\n]*', '', 'g') ~ '\mraise\s+(?!sqlstate |warning )' $$,
+    'nothing is raised without a SQLSTATE of ours'
+);
+select is_empty(
+    $$ select o.name from ours as o
+       where (select count(*) from regexp_matches(o.body, 'raise sqlstate', 'g'))
+           <> (select count(*) from regexp_matches(o.body,
+               'raise sqlstate ''PT\d{3}'' using\s+message = ''\w+'',\s+detail = [^;]+?,\s+hint = [^;]+;',
+               'g')) $$,
+    'every raise has message, detail and hint'
+);
+
+select * from finish();
+rollback;

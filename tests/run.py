@@ -1,12 +1,12 @@
 """``make test``: install what is missing, run the tests on each server, show what was tested.
 
-T=path narrows to that path, on the first server. RENDIO_TEST_URL or RENDIO_TEST_SERVER names the
-one server to test on (see servers.py); RENDIO_APT=0 forbids to install anything.
+Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``.
+RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
+RENDIO_APT=0 forbids to install anything.
 """
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -24,7 +24,7 @@ COLUMNS = ("server", "version", "SQL assertions", "Python tests", "failed", "ski
 
 
 def main() -> int:
-    narrowed = shlex.split(os.environ.get("T", ""))
+    narrowed = sys.argv[1:]
     chosen = os.environ.get("RENDIO_TEST_URL") or os.environ.get("RENDIO_TEST_SERVER")
     kinds = [servers.chosen_kind()] if chosen else list(PRIVATE)
     if narrowed:
@@ -52,8 +52,9 @@ def _run(kind: str, narrowed: list[str], first: bool) -> tuple[dict[str, Any], i
         environment = os.environ | {"RENDIO_TEST_REPORT": str(path)}
         if kind != "url":
             environment["RENDIO_TEST_SERVER"] = kind
-        # Unit tests need no server: once is enough.
-        scope = narrowed or ["-n", "2", TESTS, *([] if first else [f"--ignore={TESTS / 'unit'}"])]
+        scope = narrowed or ["-n", "2", "--dist", "worksteal", str(TESTS)]
+        if not first:  # unit tests need no server: once is enough
+            scope.append(f"--ignore={TESTS / 'unit'}")
         print(f"\n== {kind}", flush=True)
         command = [sys.executable, "-m", "pytest", "--quiet", *scope]
         code = subprocess.run(command, env=environment).returncode

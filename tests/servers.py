@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 from rendio import embedded
 from rendio.embedded import EmbeddedError, Server
 
@@ -119,10 +119,8 @@ class Cluster:
 
     def url(self, dbname: str, user: str | None = None) -> str:
         """Return the URL of a database of this server."""
-        parts = conninfo_to_dict(self.superuser_url, dbname=dbname)
-        if user:
-            parts = conninfo_to_dict(make_conninfo(**parts), user=user)
-        return _as_url(parts)
+        named = {"dbname": dbname} | ({"user": user} if user else {})
+        return _as_url(conninfo_to_dict(self.superuser_url, **named))
 
     @property
     def version_num(self) -> int:

@@ -173,25 +173,29 @@ def run(
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     if libraries := os.environ.get("LD_LIBRARY_PATH"):
         environment["LD_LIBRARY_PATH"] = libraries
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd="/",  # the caller's folder may be closed to the other user
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        user=user.pw_uid if user else None,
-        group=user.pw_gid if user else None,
-        extra_groups=[] if user else None,
-        umask=0o077,
-    )
+    try:
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd="/",  # the caller's folder may be closed to the other user
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            umask=0o077,
+        )
+    except OSError as error:
+        who = f" as user {user.pw_name}" if user else ""
+        raise EmbeddedError(f"cannot run {command[0]}{who}: {error.strerror}") from error
 
 
 def _can_execute(program: Path, user: pwd.struct_passwd) -> bool:
     try:
         return run([program, "--version"], user).returncode == 0
-    except PermissionError:
+    except EmbeddedError:
         return False
 
 
@@ -214,6 +218,8 @@ def _locked(path: Path) -> Iterator[None]:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        if os.geteuid() == 0:  # in another user's home, who must be able to lock it afterwards
+            os.fchown(handle, path.parent.stat().st_uid, -1)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _same_file(handle, path):  # not removed, and perhaps made anew, while we waited
@@ -327,6 +333,7 @@ class Server:
     def ensure_started(self) -> "Server":
         """Create what is missing and start the server unless it answers; return the server."""
         if self._holds_conf() and self._ask() is _Answer.UP:
+            self._ensure_database()
             return self
         _make_folder(self.data_dir.parent)
         with _locked(self._beside(".lock")):
@@ -339,6 +346,7 @@ class Server:
                 self._stop()
                 self._write(self.data_dir / CONF, self._conf())
             self._start()
+        self._ensure_database()
         return self
 
     def stop(self) -> bool:
@@ -373,7 +381,8 @@ class Server:
         if self.data_dir.exists():
             self._check_owner()
             state = "stopped" if self._ask() is _Answer.DOWN else "running"
-            size = sum(_size(p) for p in self.data_dir.rglob("*"))
+            for folder, _, files in os.walk(self.data_dir):
+                size += sum(_size(Path(folder, file)) for file in files)
         return Status(
             state, self.version, self.data_dir, self.bin_dir, self.url(self._dbname), size
         )
@@ -503,15 +512,11 @@ class Server:
     # -- starting and stopping; the caller holds the lock
 
     def _ask(self) -> _Answer:
-        """Ask at the socket; create ``database`` when the answer is yes and it is missing."""
+        """Ask at the socket whether the server answers."""
         # The empty block makes the new backend load plpgsql: after a minor upgrade under a running
         # server it is the first to find that the library no longer fits.
-        asked = self._psql(
-            "do $$begin end$$; select count(*) from pg_database where datname = :'name';"
-        )
+        asked = self._psql("do $$begin end$$;")
         if asked.returncode == 0:
-            if asked.stdout.split()[-1:] == ["0"]:
-                self._create_database()
             return _Answer.UP
         told = asked.stderr
         if "too many clients" in told or "connection slots are reserved" in told:
@@ -524,8 +529,11 @@ class Server:
             return _Answer.DOWN
         raise EmbeddedError(f"the server in {self.data_dir} does not answer: {told.strip()}")
 
-    def _create_database(self) -> None:
-        made = self._psql('create database :"name";')
+    def _ensure_database(self) -> None:
+        made = self._psql(
+            "select format('create database %I', :'name') where not exists"
+            " (select from pg_database where datname = :'name') \\gexec\n"
+        )
         if made.returncode != 0 and "already exists" not in made.stderr:
             raise EmbeddedError(f"cannot create database {self._dbname}: {made.stderr.strip()}")
 
@@ -575,7 +583,12 @@ class Server:
 
     def _stop(self) -> bool:
         if not self._postmaster():
-            return False
+            if self._ask() is _Answer.DOWN:
+                return False
+            raise EmbeddedError(
+                f"the server in {self.data_dir} answers, but its process cannot be seen from here: "
+                "stop it in the container, or as the user, that runs it"
+            )
         for mode in ("fast", "immediate"):
             if self._pg_ctl("stop", "-w", "-t", "60", "-m", mode).returncode == 0:
                 return True

@@ -135,6 +135,9 @@ def test_the_environment_does_not_lead_elsewhere(
 def test_a_dropped_database_comes_back(server: Server) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         conn.execute("drop database rendio")
+        assert server.status().state == "running"
+        left = conn.execute("select from pg_database where datname = 'rendio'").fetchone()
+        assert left is None, "status changes nothing"
     server.ensure_started()
     assert ask(server, "select current_database()") == "rendio"
 
@@ -336,6 +339,17 @@ def test_binaries_below_a_closed_folder_are_copied(
     server.remove()
 
 
+def test_a_server_whose_process_is_not_to_be_seen_keeps_its_data(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a container and its host share the folder."""
+    monkeypatch.setattr(embedded, "_works_in", lambda pid, folder: False)
+    for action in (server.stop, server.remove):
+        with pytest.raises(EmbeddedError, match="cannot be seen from here"):
+            action()
+    assert ask(server, "select 1") == 1
+
+
 # --- stopping and removing
 
 
@@ -381,7 +395,7 @@ def _python(user: str | None) -> str:
     needs = "import sys, click, rendio.embedded; sys.exit(sys.version_info < (3, 11))"
     for python in (sys.executable, "/usr/bin/python3"):
         environment = ["env", f"PYTHONPATH={os.pathsep.join(sys.path[1:])}"]
-        with suppress(OSError):
+        with suppress(EmbeddedError):
             if (
                 embedded.run([*environment, python, "-c", needs], pwd.getpwnam(user)).returncode
                 == 0

@@ -146,6 +146,11 @@ def test_an_answer_that_is_not_understood_is_shown(monkeypatch: Monkey) -> None:
         server._ask()
 
 
+def test_a_tool_that_does_not_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match=f"cannot run {tmp_path}/postgres: No such file"):
+        embedded.server_version(tmp_path)
+
+
 # --- the lock
 
 

@@ -40,6 +40,7 @@ class Table:
     name: str
     columns: tuple[str, ...]
     is_partition: bool
+    is_view: bool
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -87,23 +88,40 @@ def rpcs(conn: Connection) -> list[Rpc]:
     ]
 
 
-def tables(conn: Connection) -> list[Table]:
-    """Return every table of ours, partitioned ones and partitions included."""
+def helpers(conn: Connection) -> list[tuple[str, list[str]]]:
+    """Return every function of the engine room that a statement can call, and its arguments."""
     rows = conn.execute(
         """
-        select n.nspname, c.relname, array_agg(a.attname order by a.attnum), c.relispartition
+        select p.proname, array(
+            select format_type(t, null) from unnest(p.proargtypes) with ordinality as a (t, n)
+            order by n
+        )
+        from pg_catalog.pg_proc as p
+        where p.pronamespace = 'rendio'::regnamespace
+            and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+        """
+    )
+    return rows.fetchall()
+
+
+def tables(conn: Connection) -> list[Table]:
+    """Return every table of ours, partitioned ones, partitions and views included."""
+    rows = conn.execute(
+        """
+        select n.nspname, c.relname, array_agg(a.attname order by a.attnum), c.relispartition,
+            c.relkind in ('v', 'm')
         from pg_catalog.pg_class as c
         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
         join pg_catalog.pg_attribute as a on a.attrelid = c.oid
-        where c.relkind in ('r', 'p')
+        where c.relkind in ('r', 'p', 'v', 'm', 'f')
             and c.relowner = 'rendio_owner'::regrole
             and n.nspname in ('public', 'rendio')
             and a.attnum > 0 and not a.attisdropped
-        group by n.nspname, c.relname, c.relispartition
+        group by n.nspname, c.relname, c.relispartition, c.relkind
         order by n.nspname, c.relname
         """
     )
-    return [Table(schema, name, tuple(cols), part) for schema, name, cols, part in rows]
+    return [Table(schema, name, tuple(columns), *kind) for schema, name, columns, *kind in rows]
 
 
 def digest(conn: Connection, of: Sequence[Table]) -> dict[str, str]:

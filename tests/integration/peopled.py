@@ -13,14 +13,37 @@ class Person:
     user: UUID
     device: str
     pending: UUID
-    processing: UUID
-    provider_job: str  # of the processing one
+    started: UUID
+    provider_job: str  # of the started one
+    ended: UUID
     key: UUID  # of the pending one
 
 
-def people(app: App) -> tuple[Person, Person]:
-    """Fill the database; return Alice and Bob."""
-    return _person(app), _person(app)
+@dataclass(frozen=True)
+class People:
+    alice: Person
+    bob: Person
+
+    def filled(self, text: str) -> str:
+        """Put ids in for their names. Not str.format: claims and settings are full of braces."""
+        names = {
+            "alice": self.alice.user,
+            "bob": self.bob.user,
+            "alices_job": self.alice.pending,
+            "alices_started_job": self.alice.started,
+            "alices_ended_job": self.alice.ended,
+            "bobs_job": self.bob.pending,
+            "alices_provider_job": self.alice.provider_job,
+            "alices_key": self.alice.key,
+        }
+        for name, known in names.items():
+            text = text.replace(f"{{{name}}}", str(known))
+        return text
+
+
+def people(app: App) -> People:
+    """Fill the database."""
+    return People(_person(app), _person(app))
 
 
 def _person(app: App) -> Person:
@@ -42,7 +65,7 @@ def _person(app: App) -> Person:
     app.call("complete_video_job", "fal", late_provider_job, "https://v/3.mp4")
     app.call("cancel_video_job", user, app.generate(user), user=user)
 
-    processing, provider_job = app.submit(user)
+    started, provider_job = app.submit(user)
     key = uuid4()
     pending = UUID(generation(user, key)(app.login)["job_id"])
-    return Person(user, device, pending, processing, provider_job, key)
+    return Person(user, device, pending, started, provider_job, late, key)

@@ -1,25 +1,30 @@
 """Cron files are scheduled where something runs them, and otherwise kept and shown."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import servers
 from migrate_trees import Release, error_of, query, row_of, steps
+from profiles import Profile
 from psycopg.conninfo import conninfo_to_dict
 from rendio import migrate
-from servers import Cluster
+from servers import Cluster, Run
 
 FILE = "cron/count-things.sql"
 JOBS = "select schedule, command, username::text, active from cron.job where jobname = %s"
 
 
 @pytest.fixture
-def cron_home(cron_db: str, server: Cluster, profile: Any) -> str:
-    """The URL of pg_cron's own database, with nothing applied."""
-    dbname = str(conninfo_to_dict(cron_db)["dbname"])
-    server.drop(dbname)
-    return server.url(
-        dbname, conninfo_to_dict(profile.create_database(server.superuser_url, dbname))["user"]
-    )
+def cron_home(server: Cluster, run: Run, profile: Profile) -> Iterator[str]:
+    """The URL of pg_cron's own database, with nothing applied; one test at a time has it."""
+    name = server.cron_database
+    if name != servers.CRON_DATABASE:
+        pytest.skip(f"no pg_cron in a database that is the tests' to drop: {name}")
+    with run.exclusive("cron"):
+        server.drop(name)
+        yield profile.create_database(server.superuser_url, name)
+        server.drop(name)
 
 
 def jobs(url: str, name: str = "count-things") -> list[Any]:

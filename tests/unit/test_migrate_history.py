@@ -1,0 +1,43 @@
+"""Pure rules of the runner: release order, passwords in errors, the fold of the ledger."""
+
+import psycopg
+import pytest
+from rendio.migrate.ledger import Row, expected
+from rendio.migrate.preflight import release_key
+from rendio.migrate.session import _connect_error
+
+
+def test_releases_are_ordered_as_numbers() -> None:
+    ordered = ["", "0.9", "0.10.0.dev3", "0.10.0", "0.10.1rc1", "0.10.1", "1.0.0b1", "1.0.0"]
+    assert sorted(reversed(ordered), key=release_key) == ordered
+    assert release_key("1.0") == release_key("1.0.0")
+
+
+@pytest.mark.parametrize("part", ["s3@cret", "s3/cret", "s3:cret", "s3#cret", "s3?cret"])
+def test_no_part_of_a_password_is_shown(part: str) -> None:
+    """libpq takes what follows such a sign for a host or a port, and names it."""
+    error = psycopg.OperationalError('invalid port number: "s3"\nhost name "cret@db"')
+    message = _connect_error(f"postgresql://joe:{part}@db/x", error)
+    assert "s3" not in message
+    assert "cret" not in message
+    assert "%40" in message
+
+
+def test_a_password_that_the_server_repeats_is_blotted_out() -> None:
+    error = psycopg.OperationalError("FATAL: no luck\nwith s3cret")
+    message = _connect_error("postgresql://joe:s3cret@db/x", error)
+    assert message == "Cannot connect: FATAL: no luck with ***"
+
+
+def _row(path: str, fingerprint: dict[str, dict[str, str | None]]) -> Row:
+    return Row(path, "", "applied", [], fingerprint)
+
+
+def test_later_rows_win_and_nulls_take_away() -> None:
+    rows = [
+        _row("sql/0001_a.sql", {"table t": {"column a": "1", "column b": "1", "owner": "1"}}),
+        _row("sql/0002_b.sql", {"table t": {"column a": "2", "column b": None}}),
+        _row("sql/0003_c.sql", {"table u": {"owner": "1"}}),
+        _row("sql/0004_d.sql", {"table u": {"owner": None}}),
+    ]
+    assert expected({row.path: row for row in rows}) == {"table t": {"column a": "2", "owner": "1"}}

@@ -25,7 +25,7 @@ comment on domain rendio.theme is 'light, dark or system.';
 create table public.users (
     id uuid primary key default gen_random_uuid(),
     credits_remaining rendio.balance not null default 0,
-    credits_total rendio.balance not null default 0,
+    credits_total bigint not null default 0,
     ledger_seq bigint not null default 0,
     lots_seq bigint not null default 0,
     created_at timestamptz not null default rendio.clock(),

@@ -60,8 +60,9 @@ comment on column public.idempotency_log.expires_at is 'When the key is new agai
 comment on column public.idempotency_log.status_code is 'HTTP status of the response: 200.';
 comment on column public.idempotency_log.operation_type is 'The function that was called.';
 comment on column public.idempotency_log.request_hash is
-    'SHA-256 over the function''s name and all arguments but the key.';
-comment on column public.idempotency_log.response_data is 'The first response.';
+    'First half of a SHA-256 over the function''s name and all arguments but the key.';
+comment on column public.idempotency_log.response_data is
+    'The first response; its job_id is the column of that name.';
 
 create type rendio.discrepancy as (
     user_id uuid,

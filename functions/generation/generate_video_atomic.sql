@@ -47,9 +47,7 @@ begin
     from public.models as m
     where m.id = p_model_id and m.is_available;
 
-    v_response := jsonb_build_object(
-        'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost
-    );
+    v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
     v_first := rendio.claim_idempotency_key(
         p_user_id,
         p_idempotency_key,
@@ -84,7 +82,7 @@ begin
         p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
         v_now + interval '15 minutes'
     );
-    return v_response || '{"replayed": false}';
+    return v_response || jsonb_build_object('job_id', v_job_id, 'replayed', false);
 end;
 $$;
 

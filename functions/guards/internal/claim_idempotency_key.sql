@@ -48,7 +48,10 @@ begin
                     )::text,
                     hint = 'Use a new key for a new request, and the same arguments for a retry.';
             end if;
-            return v_first.response_data;
+            return case
+                when v_first.job_id is null then v_first.response_data
+                else v_first.response_data || jsonb_build_object('job_id', v_first.job_id)
+            end;
         end if;
 
         delete from public.idempotency_log as l
@@ -61,6 +64,7 @@ comment on function rendio.claim_idempotency_key(
     uuid, uuid, text, bytea, jsonb, uuid, timestamptz
 ) is
 $$Claim a client's key for 24 hours, storing the response that a repeated call will get.
+p_response is stored without job_id, which has its own column and is put back in a replay.
 
 Null when this call owns the key; otherwise the first call's response, and nothing is written.
 

@@ -26,7 +26,7 @@ USERS = 10_000
 CALL = (
     "select {function}(md5(:u::text)::uuid, '5f3b1e70-0000-4000-8000-000000000001',"
     " 'A red fox runs through fresh snow at dawn, cinematic',"
-    " '{{\"duration\":8,\"resolution\":\"1080p\"}}', gen_random_uuid());\n"
+    ' \'{{"duration":8,"resolution":"1080p"}}\', gen_random_uuid());\n'
 )
 PEOPLE = (
     "insert into {table} (id, {extra}credits_remaining)"

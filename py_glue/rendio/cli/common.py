@@ -24,6 +24,8 @@ class Exit(IntEnum):
 class Failure(click.ClickException):
     """A failure that a user can cause: what happened, where, and the next command to run."""
 
+    exit_code: int  # type: ignore[misc]  # click types it per class; ours differs per failure
+
     def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
@@ -46,9 +48,12 @@ def resolve_url(url: str | None, embedded: bool) -> str:
     if url:
         return url
     if embedded:
-        from rendio.embedded import default_server
+        from rendio.embedded import EmbeddedError, default_server
 
-        return default_server().ensure_started().url()
+        try:
+            return default_server().ensure_started().url()
+        except EmbeddedError as error:
+            raise Failure(str(error)) from error
     if from_environment := os.environ.get("DATABASE_URL"):
         return from_environment
     raise click.UsageError(

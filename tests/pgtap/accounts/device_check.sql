@@ -29,7 +29,8 @@ select is(
     'the language is English when the app says nothing'
 );
 select results_eq(
-    $$ select seq, change::bigint, balance_after::bigint, reason::text, job_id, is_sandbox from public.quota_log
+    $$ select seq, change::bigint, balance_after::bigint, reason::text, job_id, is_sandbox
+       from public.quota_log
        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
     $$ values (1::bigint, 10::bigint, 10::bigint, 'initial_grant', null::uuid, false) $$,
     'the grant is the first entry of her ledger'

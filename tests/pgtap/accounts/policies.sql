@@ -48,7 +48,8 @@ select throws_ok(
 select throws_ok($$ delete from public.users $$, '42501', null, 'deletes none');
 select throws_ok($$ truncate public.users $$, '42501', null, 'and truncates nothing');
 select throws_ok(
-    $$ select * from public.account_identities $$, '42501', null, 'who claims which device is hidden'
+    $$ select * from public.account_identities $$, '42501', null,
+    'who claims which device is hidden'
 );
 
 -- Ben was not touched.

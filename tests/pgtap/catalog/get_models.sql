@@ -81,7 +81,9 @@ select is(
 reset role;
 delete from public.models;
 set local role service_role;
-select is(public.get_models() -> 'models', '[]', 'a catalogue with nothing on sale is empty, not null');
+select is(
+    public.get_models() -> 'models', '[]', 'a catalogue with nothing on sale is empty, not null'
+);
 reset role;
 
 select * from finish();

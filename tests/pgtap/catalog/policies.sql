@@ -13,7 +13,8 @@ select throws_ok(
 );
 select throws_ok($$ select * from public.models $$, '42501', null, 'also behind an asterisk');
 select throws_ok(
-    $$ update public.models set cost_per_generation = 1 $$, '42501', null, 'prices are not its to set'
+    $$ update public.models set cost_per_generation = 1 $$, '42501', null,
+    'prices are not its to set'
 );
 select throws_ok($$ select * from public.catalog_version $$, '42501', null, 'the tag is internal');
 

@@ -78,7 +78,7 @@ select is_empty(
 );
 select is_empty(
     $$ select n.caller, n.callee from never_raises as n
-       where not exists (select from calls as c where c.caller = n.caller and c.callee = n.callee) $$,
+       where (n.caller, n.callee) not in (select c.caller, c.callee from calls as c) $$,
     'and every exception above is of a call that is made'
 );
 
@@ -92,8 +92,8 @@ select is_empty(
     $$ select o.name from ours as o
        where (select count(*) from regexp_matches(o.body, 'raise sqlstate', 'g'))
            <> (select count(*) from regexp_matches(o.body,
-               'raise sqlstate ''PT\d{3}'' using\s+message = ''\w+'',\s+detail = [^;]+?,\s+hint = [^;]+;',
-               'g')) $$,
+               'raise sqlstate ''PT\d{3}'' using\s+message = ''\w+'','
+               '\s+detail = [^;]+?,\s+hint = [^;]+;', 'g')) $$,
     'every raise has message, detail and hint'
 );
 

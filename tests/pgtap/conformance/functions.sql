@@ -70,7 +70,8 @@ select set_eq(
 select is_empty(
     $$ select name from ours
        where nspname = 'public' and proname <> 'get_models'
-           and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*(perform|v_\\w+ :=) rendio\\.require_(user|service)\\(' $$,
+           and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*(perform|v_\\w+ :=) '
+               'rendio\\.require_(user|service)\\(' $$,
     'an RPC''s first statement checks its caller; get_models is for anyone'
 );
 select is_empty(
@@ -99,7 +100,9 @@ select name, proname, body from ours where name <> 'rendio.clock()';
 select is_empty(
     $$ select name from clockless
        where regexp_replace(body, '--[^\n]*', '', 'g') ~*
-           '\m(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\s*\(|\mcurrent_(date|time|timestamp)\M|\mlocaltime(stamp)?\M|''(now|today|tomorrow|yesterday)''' $$,
+           '\m(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\s*\('
+           '|\mcurrent_(date|time|timestamp)\M|\mlocaltime(stamp)?\M'
+           '|''(now|today|tomorrow|yesterday)''' $$,
     'no function but rendio.clock() reads the server''s clock'
 );
 select set_eq(
@@ -120,7 +123,8 @@ select set_eq(
 
 -- Errors are let through, and SQL is not glued together.
 select is_empty(
-    $$ select name from ours where body ~* 'when\s+others' $$, 'no function catches what it does not know'
+    $$ select name from ours where body ~* 'when\s+others' $$,
+    'no function catches what it does not know'
 );
 select is_empty(
     $$ select name from ours
@@ -128,13 +132,15 @@ select is_empty(
     'dynamic SQL is made by format(), or is a constant'
 );
 select is_empty(
-    $$ select name from ours where body ~* 'execute\s+(format\s*\(\s*''[^'']*%s|''[^'']*''\s*\|\|)' $$,
+    $$ select name from ours
+       where body ~* 'execute\s+(format\s*\(\s*''[^'']*%s|''[^'']*''\s*\|\|)' $$,
     'and names in it are quoted'
 );
 -- A volatile function in `set` would be evaluated twice by a distributed plan.
 select is_empty(
     $$ select name from ours
-       where body ~* 'update\s+[\w.]+(\s+as\s+\w+)?\s+set\s[^;]*=\s*(rendio\.clock|gen_random_uuid|random)\(' $$,
+       where body ~* 'update\s+[\w.]+(\s+as\s+\w+)?\s+set\s[^;]*=\s*'
+           '(rendio\.clock|gen_random_uuid|random)\(' $$,
     'no update evaluates the clock or chance'
 );
 

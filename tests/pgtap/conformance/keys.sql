@@ -44,7 +44,7 @@ select is_empty(
     $$ select c.relname from pg_class as c
        where c.relnamespace in ('public'::regnamespace, 'rendio'::regnamespace)
            and c.relkind in ('r', 'p') and c.relowner = 'rendio_owner'::regrole
-           and not exists (select from indexes as i where i.table_oid = c.oid and i.indisprimary) $$,
+           and c.oid not in (select i.table_oid from indexes as i where i.indisprimary) $$,
     'every table has a primary key'
 );
 select is_empty(

@@ -168,7 +168,8 @@ select is_empty(
     'and borrows none'
 );
 select is_empty(
-    $$ select role from api where role <> 'public' and pg_has_role(role, 'rendio_owner', 'member') $$,
+    $$ select role from api
+       where role <> 'public' and pg_has_role(role, 'rendio_owner', 'member') $$,
     'no API role can become it'
 );
 

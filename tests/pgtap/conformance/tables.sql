@@ -80,8 +80,9 @@ select is_empty(
 select is_empty(
     $$ select tablename, policyname from pg_policies
        where schemaname in ('public', 'rendio')
-           and regexp_replace(concat(qual, with_check), '\( ?SELECT auth\.uid\(\) AS uid\)', '', 'g')
-               ~ 'auth\.' $$,
+           and regexp_replace(
+               concat(qual, with_check), '\( ?SELECT auth\.uid\(\) AS uid\)', '', 'g'
+           ) ~ 'auth\.' $$,
     'auth.uid() is asked once per statement, not once per row'
 );
 

@@ -57,7 +57,8 @@ select throws_ok(
     'PT402', 'insufficient_credits', 'a video costs what our catalogue says, from our books'
 );
 select is(
-    public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001') ->> 'credits_remaining'::varchar,
+    public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001')
+    ->> 'credits_remaining'::varchar,
     '0', 'and she has what our books say'
 );
 select is(

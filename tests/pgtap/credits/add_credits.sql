@@ -66,7 +66,8 @@ select is(
     '{"credits_added": -12, "credits_remaining": 3, "replayed": false}', 'an adjustment may take'
 );
 select is(
-    (select credits_total::bigint from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
+    (select credits_total::bigint from public.users
+     where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
     15::bigint, 'taking does not lower what was ever granted'
 );
 select is(

@@ -75,9 +75,10 @@ select throws_ok(
        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
     '23514', null, 'a balance is never negative'
 );
-select throws_ok(
+-- 23503 until PostgreSQL 17, 23001 from 18.
+select throws_like(
     $$ delete from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$,
-    '23503', null, 'an account with credits is not deleted, and its ledger with it'
+    '%credit_grants_user_id_fkey%', 'an account with credits is not deleted, and its ledger with it'
 );
 
 select * from finish();

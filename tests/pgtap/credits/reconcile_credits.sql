@@ -19,11 +19,13 @@ begin
     perform public.add_credits(v_ada, 5, 'promo_grant', gen_random_uuid());
     perform public.record_iap_purchase(v_ada, 'app_store', 'Production', '2000001', 'credits_20');
     perform public.record_iap_purchase(v_ada, 'app_store', 'Sandbox', '2000001', 'credits_50');
-    v_job := public.generate_video_atomic(v_ada, v_veo, 'A boat.', null, gen_random_uuid()) ->> 'job_id';
+    v_job := public.generate_video_atomic(v_ada, v_veo, 'A boat.', null, gen_random_uuid())
+        ->> 'job_id';
     perform public.start_video_job(v_ada, v_job, 'fal-1');
     perform public.complete_video_job('fal', 'fal-1', 'https://v.test/1', p_credits_charged => 3);
     perform set_config('story.now', '2030-01-31 23:59:59.999999+00', true);
-    v_job := public.generate_video_atomic(v_ada, v_veo, 'A train.', null, gen_random_uuid()) ->> 'job_id';
+    v_job := public.generate_video_atomic(v_ada, v_veo, 'A train.', null, gen_random_uuid())
+        ->> 'job_id';
     perform set_config('story.now', '2030-02-01 00:00:00+00', true);
     perform public.start_video_job(v_ada, v_job, 'fal-2');
     perform public.fail_video_job('fal', 'fal-2', 'out of paint');
@@ -119,7 +121,8 @@ select is(
     'a number used twice'
 );
 select is(
-    pg_temp.said_after($$ update public.video_jobs set credits_used = 5 where prompt = 'A plane.' $$),
+    pg_temp.said_after($$ update public.video_jobs set credits_used = 5
+        where prompt = 'A plane.' $$),
     '{job_charge_differs_from_ledger 4 5}', 'a job that says it cost more'
 );
 select is(

@@ -33,7 +33,8 @@ set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}'
 select is(
     public.cancel_video_job('aaaaaaaa-0000-4000-8000-000000000001',
         current_setting('story.job')::uuid) - 'job_id',
-    '{"status": "failed", "credits_refunded": 4, "replayed": false}', 'a job that waits is cancelled'
+    '{"status": "failed", "credits_refunded": 4, "replayed": false}',
+    'a job that waits is cancelled'
 );
 reset role;
 select results_eq(

@@ -88,7 +88,8 @@ do $$ begin
     perform public.generate_video_atomic('aaaaaaaa-0000-4000-8000-000000000001',
         '5f3b1e70-0000-4000-8000-000000000001', p, null, gen_random_uuid())
     from unnest(array['deleted', 'cancelled', 'model gone']) as p;
-    perform public.delete_video_job(user_id, job_id) from public.video_jobs where prompt = 'deleted';
+    perform public.delete_video_job(user_id, job_id)
+    from public.video_jobs where prompt = 'deleted';
     perform public.cancel_video_job(user_id, job_id)
     from public.video_jobs where prompt = 'cancelled';
     update public.video_jobs set model_id = 'eeeeeeee-0000-4000-8000-000000000001'

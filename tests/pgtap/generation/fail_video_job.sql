@@ -73,7 +73,8 @@ select is(
     'the second time gives the same figures'
 );
 select is(
-    pg_temp.rows_written_by($$ select public.fail_video_job('fal', 'fal-1', 'really', 'event-1') $$),
+    pg_temp.rows_written_by(
+        $$ select public.fail_video_job('fal', 'fal-1', 'really', 'event-1') $$),
     0::bigint, 'and writes nothing'
 );
 

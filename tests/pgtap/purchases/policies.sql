@@ -22,7 +22,8 @@ select throws_ok(
 );
 select throws_ok($$ select * from public.iap_products $$, '42501', null, 'nor sees products');
 select throws_ok(
-    $$ update public.iap_products set credits = 1000000 $$, '42501', null, 'nor sets what they bring'
+    $$ update public.iap_products set credits = 1000000 $$, '42501', null,
+    'nor sets what they bring'
 );
 set local role anon;
 select throws_ok($$ select * from public.iap_products $$, '42501', null, 'nor does anon');

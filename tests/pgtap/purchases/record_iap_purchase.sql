@@ -162,7 +162,8 @@ update public.app_settings set value = '"off"' where key = 'sandbox_purchases';
 select is(
     public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store', 'Sandbox',
         '2000004', 'credits_20'),
-    '{"credits_added": 0, "credits_remaining": 30, "replayed": false}', 'switched off it brings nothing'
+    '{"credits_added": 0, "credits_remaining": 30, "replayed": false}',
+    'switched off it brings nothing'
 );
 select is(
     public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store', 'Production',

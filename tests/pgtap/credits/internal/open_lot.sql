@@ -19,8 +19,10 @@ select results_eq(
     $$ values
        (1::bigint, 1::smallint, 10::bigint, 10::bigint, 'promotional', 10::smallint, false,
         timestamptz 'infinity', timestamptz '2026-11-05 12:00+00', null::timestamptz),
-       (2, 1::smallint, 20, 20, 'paid', 20::smallint, false, 'infinity', '2026-11-05 12:00+00', null),
-       (3, 1::smallint, 30, 30, 'promotional', 10::smallint, true, 'infinity', '2026-11-05 12:00+00', null) $$,
+       (2, 1::smallint, 20, 20, 'paid', 20::smallint, false,
+        'infinity', '2026-11-05 12:00+00', null),
+       (3, 1::smallint, 30, 30, 'promotional', 10::smallint, true,
+        'infinity', '2026-11-05 12:00+00', null) $$,
     'promotional first, paid last, a sandbox purchase is no payment'
 );
 

@@ -26,7 +26,8 @@ select is(
     30::bigint, 'a purchase in the sandbox'
 );
 select results_eq(
-    $$ select seq, change::bigint, balance_after::bigint, reason::text, job_id, is_sandbox, created_at
+    $$ select seq, change::bigint, balance_after::bigint, reason::text, job_id, is_sandbox,
+           created_at
        from public.quota_log where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' order by seq $$,
     $$ values
        (1::bigint, 10::bigint, 10::bigint, 'promo_grant', null::uuid, false,

@@ -9,7 +9,10 @@ select matches(
 );
 select is(
     left(replace(rendio.uuid_v7('2026-11-05 10:20:30.123+00')::text, '-', ''), 12),
-    lpad(to_hex((extract(epoch from timestamptz '2026-11-05 10:20:30.123+00') * 1000)::bigint), 12, '0'),
+    lpad(
+        to_hex((extract(epoch from timestamptz '2026-11-05 10:20:30.123+00') * 1000)::bigint),
+        12, '0'
+    ),
     'the first 48 bits are milliseconds'
 );
 select ok(

@@ -30,8 +30,8 @@ select is(
     pg_temp.end_twice(), 'balance 10, then invalid_transition', 'a job ends once by construction'
 );
 select results_eq(
-    $$ select status::text, error_code::text, length(error_message::text), credits_refunded::integer,
-           completed_at is not null, lease_owner, lease_expires_at
+    $$ select status::text, error_code::text, length(error_message::text),
+           credits_refunded::integer, completed_at is not null, lease_owner, lease_expires_at
        from public.video_jobs where job_id = current_setting('story.job')::uuid $$,
     $$ values ('failed', 'provider_error', 2000, 4, true, null::text, null::timestamptz) $$,
     'it keeps its reason, a cut message and no lease'

@@ -3,7 +3,8 @@ begin;
 select plan(2);
 
 select throws_ok(
-    $$ select rendio.raise_job_not_found('{"job_id": "x"}') $$, 'PT404', 'job_not_found', 'it raises'
+    $$ select rendio.raise_job_not_found('{"job_id": "x"}') $$,
+    'PT404', 'job_not_found', 'it raises'
 );
 do $$
 declare

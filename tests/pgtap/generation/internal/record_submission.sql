@@ -17,14 +17,17 @@ returns integer language sql as $$
         current_setting(p_job)::uuid, p_provider_job_id, p_attempt, '2030-01-15 08:00+00')
 $$;
 
-select is(pg_temp.attempt_of('story.job1', 'a', null), 1, 'an unclaimed job is at its first attempt');
+select is(
+    pg_temp.attempt_of('story.job1', 'a', null), 1, 'an unclaimed job is at its first attempt'
+);
 select is(pg_temp.attempt_of('story.job2', 'b', null), 3, 'without a number it is the current one');
 select is(pg_temp.attempt_of('story.job2', 'c', 2), 2, 'an earlier one can be named');
 select is(pg_temp.attempt_of('story.job2', 'c', null), 2, 'and is remembered');
 select is(pg_temp.attempt_of('story.job2', 'c', 3), 2, 'whatever is said later');
 select is(
     (select string_agg(provider || ' ' || provider_job_id || ' ' || attempt, ', '
-        order by provider_job_id) from public.provider_jobs where provider_job_id in ('a', 'b', 'c')),
+        order by provider_job_id)
+     from public.provider_jobs where provider_job_id in ('a', 'b', 'c')),
     'fal a 1, fal b 3, fal c 2', 'three submissions are on record'
 );
 select throws_ok(

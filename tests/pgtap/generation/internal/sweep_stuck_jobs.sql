@@ -59,7 +59,8 @@ set local story.now = '2030-01-15 08:40:00+00';
 select is(rendio.sweep_stuck_jobs(), 1::bigint, 'from the start, not from the creation');
 select is(rendio.sweep_stuck_jobs(), 0::bigint, 'a job is swept once');
 select results_eq(
-    $$ select prompt::text, status::text, error_message::text, credits_refunded::integer, completed_at
+    $$ select prompt::text, status::text, error_message::text, credits_refunded::integer,
+           completed_at
        from public.video_jobs where error_code = 'timed_out' order by 1 $$,
     $$ values
        ('claimed', 'failed', 'No worker started the job in time.', 4,

@@ -1,6 +1,6 @@
 -- A key belongs to its first request for 24 hours, to the microsecond.
 begin;
-select plan(8);
+select plan(9);
 
 -- Ada's first call claims the key.
 select is(
@@ -76,6 +76,14 @@ select results_eq(
     $$ values ('\x03'::bytea, '{"n": 4}'::jsonb, 'dddddddd-0000-4000-8000-000000000001'::uuid,
        timestamptz '2026-11-07 12:00:00+00') $$,
     'and belongs to its new request'
+);
+select is(
+    rendio.claim_idempotency_key(
+        'aaaaaaaa-0000-4000-8000-000000000001', '11111111-0000-4000-8000-000000000001',
+        'paint', '\x03', '{"n": 5}', null, '2026-11-07 11:00:00+00'
+    ),
+    '{"n": 4, "job_id": "dddddddd-0000-4000-8000-000000000001"}',
+    'a response that made a job names it'
 );
 
 select * from finish();

@@ -15,7 +15,8 @@ select
 from (
     select timestamptz '2030-01-02 11:00:00+00' as expires_at from generate_series(1, 5)
     union all values
-    (timestamptz '2030-01-02 12:00:00+00'), ('2030-01-02 12:00:00.000001+00'), ('2030-01-03 12:00+00')
+    (timestamptz '2030-01-02 12:00:00+00'), ('2030-01-02 12:00:00.000001+00'),
+    ('2030-01-03 12:00+00')
 ) as e;
 
 select is(rendio.cleanup_idempotency_log(2), 2::bigint, 'a batch is no larger than asked');

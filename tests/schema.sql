@@ -504,7 +504,7 @@ grant select on public.quota_log to service_role;
 create table public.users (
     id uuid not null default gen_random_uuid(),
     credits_remaining rendio.balance not null default 0,
-    credits_total rendio.balance not null default 0,
+    credits_total bigint not null default 0,
     ledger_seq bigint not null default 0,
     lots_seq bigint not null default 0,
     created_at timestamp with time zone not null default rendio.clock(),

@@ -61,8 +61,8 @@ begin
     ),
 
     jobs as (
-        select j.user_id, j.job_id, j.credits_used, j.credits_refunded, m.charged, m.refunded,
-            coalesce(j.user_id, m.user_id) as owner_id
+        select j.user_id, j.job_id, j.status, j.credits_used, j.credits_refunded, m.charged,
+            m.refunded, coalesce(j.user_id, m.user_id) as owner_id
         from public.video_jobs as j
         full join job_money as m on m.user_id = j.user_id and m.job_id = j.job_id
         where p_user_id is null or j.user_id = p_user_id or m.user_id = p_user_id
@@ -107,6 +107,13 @@ begin
     from jobs as j
     where coalesce(j.refunded, 0) <> coalesce(j.credits_refunded, 0)
     union all
+    select j.user_id, 'job_refund_differs_from_status',
+        case j.status when 'failed' then j.credits_used else 0 end::bigint,
+        j.credits_refunded::bigint
+    from jobs as j
+    where j.status <> 'completed'
+        and j.credits_refunded <> case j.status when 'failed' then j.credits_used else 0 end
+    union all
     select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger', l.change, g.amount
     from (select * from ledger as e where e.is_grant) as l
     full join (
@@ -117,13 +124,15 @@ begin
     ) as g on g.user_id = l.user_id and g.seq = l.seq
     where l.change is distinct from g.amount
     union all
-    select t.user_id, 'purchase_differs_from_ledger', coalesce(l.change, 0),
-        t.credits_added::bigint
-    from public.iap_transactions as t
-    left join ledger as l
-        on l.user_id = t.user_id and l.seq = t.ledger_seq and l.reason = 'iap_purchase'
-    where (p_user_id is null or t.user_id = p_user_id)
-        and t.credits_added <> coalesce(l.change, 0)
+    select coalesce(t.user_id, l.user_id), 'purchase_differs_from_ledger', coalesce(l.change, 0),
+        coalesce(t.credits_added, 0)::bigint
+    from (
+        select * from public.iap_transactions as i
+        where p_user_id is null or i.user_id = p_user_id
+    ) as t
+    full join (select * from ledger as e where e.reason = 'iap_purchase') as l
+        on l.user_id = t.user_id and l.seq = t.ledger_seq
+    where coalesce(t.credits_added, 0) <> coalesce(l.change, 0)
     union all
     select d.user_id, 'entries_in_default_partition', 0::bigint, count(*)
     from rendio.quota_log_default as d

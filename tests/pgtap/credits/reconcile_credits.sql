@@ -1,6 +1,6 @@
 -- The proof that the books agree, and what it says when somebody cooks them.
 begin;
-select plan(23);
+select plan(26);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -131,6 +131,16 @@ select is(
     '{job_refund_differs_from_ledger 1 0}', 'a refund that the job forgot'
 );
 select is(
+    pg_temp.said_after($$ update public.video_jobs set status = 'failed'
+        where prompt = 'A plane.' $$),
+    '{job_refund_differs_from_status 4 0}', 'a job that failed and kept its credits'
+);
+select is(
+    pg_temp.said_after($$ update public.video_jobs set status = 'processing'
+        where prompt = 'A train.' $$),
+    '{job_refund_differs_from_status 0 4}', 'a job at work that was refunded'
+);
+select is(
     pg_temp.said_after($$ delete from public.video_jobs where prompt = 'A train.' $$),
     '{job_charge_differs_from_ledger 4 0,job_refund_differs_from_ledger 4 0}', 'a job deleted'
 );
@@ -150,9 +160,15 @@ select is(
     '{purchase_differs_from_ledger 20 120}', 'a purchase that says it brought more'
 );
 select is(
+    pg_temp.said_after($$ delete from public.iap_transactions where environment = 'Sandbox' $$),
+    '{purchase_differs_from_ledger 50 0}', 'credits that nobody bought'
+);
+select is(
     pg_temp.said_after($$ update public.iap_transactions set ledger_seq = null
         where environment = 'Production' and transaction_id = '2000001' $$),
-    '{purchase_differs_from_ledger 0 20}', 'a purchase that lost its entry'
+    '{purchase_differs_from_ledger 0 20,
+      purchase_differs_from_ledger 20 0}',
+    'a purchase that lost its entry, and an entry that lost its purchase'
 );
 select is(
     pg_temp.said_after($$ insert into public.quota_log

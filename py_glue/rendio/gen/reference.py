@@ -93,5 +93,6 @@ def _argument(argument: Argument) -> str:
 
 
 def _block(shape: Shape) -> str:
-    text = textwrap.fill(str(shape), 92, subsequent_indent="    ", break_on_hyphens=False)
+    glued = str(shape).replace(": ", ":\N{NO-BREAK SPACE}")  # a key stays with its type
+    text = textwrap.fill(glued, 92, subsequent_indent="    ").replace("\N{NO-BREAK SPACE}", " ")
     return f"```\n{text}\n```"

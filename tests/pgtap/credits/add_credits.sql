@@ -1,5 +1,7 @@
 -- Credits given and taken by people, each call once.
 begin;
+set local timezone = 'UTC';
+set local datestyle = 'iso';
 select plan(42);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$

@@ -1,5 +1,7 @@
 -- A report that decides nothing any more is kept, once.
 begin;
+set local timezone = 'UTC';
+set local datestyle = 'iso';
 select plan(5);
 
 insert into public.provider_jobs (provider, provider_job_id, user_id, job_id, attempt, created_at)

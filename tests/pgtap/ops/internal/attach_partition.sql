@@ -1,8 +1,9 @@
 -- One partition, made closed and attached, for any table with a policy: here one by the day.
 begin;
+set local timezone = 'UTC';
+set local datestyle = 'iso';
 select plan(6);
 
-set local timezone = 'UTC';
 set local role rendio_owner;
 create table public.story_log (
     created_at timestamptz not null,

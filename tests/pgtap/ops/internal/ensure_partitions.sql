@@ -1,5 +1,7 @@
 -- Partitions are there before they are needed; rows that came before them find their place.
 begin;
+set local timezone = 'UTC';
+set local datestyle = 'iso';
 select plan(15);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
@@ -12,7 +14,6 @@ create function pg_temp.partitions(p_year text) returns text language sql as $$
     from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
     where i.inhparent = 'public.quota_log'::regclass and c.relname like '%\_' || p_year || '\_%'
 $$;
-set local timezone = 'UTC';
 
 -- Right after apply: this month and three more.
 select is_empty(

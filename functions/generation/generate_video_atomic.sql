@@ -1,7 +1,11 @@
 -- Locks: the key's claim, then the user's row. One read and four writes: model, claim with the
--- response already in it (so the job's id is made first), balance and ledger, job.
+-- response already in it (so the job's id is made first), balance, ledger, job.
 -- Only identity and the form of the arguments come before the claim: a retry of a paid call is
 -- answered even when the model has been retired since.
+-- The one call that every second counts, so the writes that rendio.claim_idempotency_key and
+-- rendio.post_entry do for all others stand here in place, in the same form; those helpers take
+-- over when a write finds the key taken or the balance short. An assignment evaluates a call in
+-- place, where `perform` would start the executor for it: hence v_user_id.
 create or replace function public.generate_video_atomic(
     p_user_id uuid,
     p_model_id uuid,
@@ -16,19 +20,19 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_user_id uuid := rendio.require_user(p_user_id);
     v_now timestamptz := rendio.clock();
-    v_settings jsonb := coalesce(p_settings, '{}');
     v_job_id uuid := rendio.uuid_v7(v_now);
+    v_settings jsonb := coalesce(p_settings, '{}');
     v_cost integer;
     v_provider text;
+    v_hash bytea;
     v_response jsonb;
     v_first jsonb;
-    v_user_id uuid;
     v_balance bigint;
+    v_seq bigint;
+    v_at timestamptz;
 begin
-    -- The hot path assigns what its helpers return, also where nothing reads it: an assignment
-    -- evaluates the call in place, `perform` starts the executor for it.
-    v_user_id := rendio.require_user(p_user_id);
     if p_model_id is null then
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then
@@ -47,20 +51,27 @@ begin
     from public.models as m
     where m.id = p_model_id and m.is_available;
 
-    v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
-    v_first := rendio.claim_idempotency_key(
-        p_user_id,
-        p_idempotency_key,
-        'generate_video_atomic',
-        rendio.request_hash(
-            'generate_video_atomic', jsonb_build_array(p_model_id, p_prompt, v_settings)
-        ),
-        v_response,
-        v_job_id,
-        v_now
+    v_hash := rendio.request_hash(
+        'generate_video_atomic', jsonb_build_array(p_model_id, p_prompt, v_settings)
     );
-    if v_first is not null then
-        return v_first || '{"replayed": true}';
+    v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
+    insert into public.idempotency_log (
+        user_id, idempotency_key, job_id, created_at, expires_at, operation_type, request_hash,
+        response_data
+    )
+    values (
+        p_user_id, p_idempotency_key, v_job_id, v_now, v_now + interval '24 hours',
+        'generate_video_atomic', v_hash, v_response
+    )
+    on conflict do nothing;
+    if not found then
+        v_first := rendio.claim_idempotency_key(
+            p_user_id, p_idempotency_key, 'generate_video_atomic', v_hash, v_response, v_job_id,
+            v_now
+        );
+        if v_first is not null then
+            return v_first || '{"replayed": true}';
+        end if;
     end if;
 
     if v_cost is null then
@@ -70,9 +81,21 @@ begin
             hint = 'Choose a model from get_models.';
     end if;
 
-    v_balance := rendio.post_entry(
-        p_user_id, -v_cost, 'video_generation', v_job_id, v_now
-    );
+    loop
+        update public.users as u
+        set credits_remaining = u.credits_remaining - v_cost,
+            ledger_seq = u.ledger_seq + 1,
+            ledger_at = greatest(u.ledger_at, v_now),
+            updated_at = v_now
+        where u.id = p_user_id and u.credits_remaining >= v_cost and u.merged_into is null
+        returning u.credits_remaining, u.ledger_seq, u.ledger_at into v_balance, v_seq, v_at;
+        exit when found;
+        perform rendio.refuse_entry(p_user_id, -v_cost);
+    end loop;
+    insert into public.quota_log (
+        user_id, seq, created_at, balance_after, change, job_id, reason
+    )
+    values (p_user_id, v_seq, v_at, v_balance, -v_cost, v_job_id, 'video_generation');
 
     insert into public.video_jobs (
         user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,
@@ -82,7 +105,9 @@ begin
         p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
         v_now + interval '15 minutes'
     );
-    return v_response || jsonb_build_object('job_id', v_job_id, 'replayed', false);
+    return jsonb_build_object(
+        'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false
+    );
 end;
 $$;
 

@@ -1,4 +1,5 @@
--- The only place where a balance moves and the only writer of quota_log and credit_grants.
+-- Where balances move: this and generate_video_atomic, which does the same in place, are the only
+-- writers of quota_log.
 -- Locks: the user's row, by the update itself. Sequence, time and balance of the entry come out of
 -- that update, so the row lock orders them: seq has no gaps and time never runs against it, in
 -- whatever order the transactions began. Callers hold their claims and jobs already; nothing locks

@@ -20,7 +20,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_user_id uuid := rendio.require_user(p_user_id);
+    v_user_id uuid;
     v_now timestamptz := rendio.clock();
     v_job_id uuid := rendio.uuid_v7(v_now);
     v_settings jsonb := coalesce(p_settings, '{}');
@@ -33,6 +33,7 @@ declare
     v_seq bigint;
     v_at timestamptz;
 begin
+    v_user_id := rendio.require_user(p_user_id);
     if p_model_id is null then
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then

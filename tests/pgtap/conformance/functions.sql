@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(81);
+select plan(83);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,
@@ -66,13 +66,14 @@ select set_eq(
     'a helper does only where cron, apply or a trigger calls it'
 );
 
--- The caller is checked before anything else.
+-- The caller is checked before anything else: in the first statement, or in the first declaration.
 select is_empty(
     $$ select name from ours
        where nspname = 'public' and proname <> 'get_models'
            and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*(perform|v_\\w+ :=) '
-               'rendio\\.require_(user|service)\\(' $$,
-    'an RPC''s first statement checks its caller; get_models is for anyone'
+               'rendio\\.require_(user|service)\\('
+           and body !~ E'^\\s*declare\\s+v_\\w+ uuid := rendio\\.require_user\\(p_user_id\\);' $$,
+    'an RPC checks its caller before anything else; get_models is for anyone'
 );
 select is_empty(
     $$ select o.name from ours as o
@@ -92,6 +93,19 @@ select is_empty(
 select is_empty(
     $$ select name from ours where body ~ 'current_setting\(''role''' and proparallel = 's' $$,
     'what reads the role stays off parallel workers'
+);
+
+-- Money is written in few places: every other function goes through post_entry.
+select set_eq(
+    $$ select proname::text from ours
+       where body ~* '(update|delete from)\s+public\.users|(insert into|update)\s+public\.quota_log' $$,
+    array['post_entry', 'generate_video_atomic'],
+    'balances and ledger are written by post_entry, and in place by the one hot call'
+);
+select set_eq(
+    $$ select proname::text from ours
+       where body ~* '(insert into|update|delete from)\s+public\.credit_grants' $$,
+    array['open_lot'], 'lots are opened in one place'
 );
 
 -- Time is asked of the clock alone.

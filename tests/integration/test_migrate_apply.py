@@ -14,6 +14,7 @@ from migrate_trees import (
     row_of,
     steps,
 )
+from profiles import Profile
 from psycopg.conninfo import conninfo_to_dict
 from rendio import migrate
 
@@ -162,6 +163,18 @@ def test_a_build_that_fails_is_told_and_taken_up_again(release: Release, applied
     indexes = query(applied, "select relname::text from pg_class where relname ~ '^things_.*key$'")
     assert ("things_id_name_key",) in indexes
     assert ("things_name_key",) not in indexes
+
+
+def test_a_file_rewritten_after_an_interruption_is_built_anew(
+    release: Release, applied: str
+) -> None:
+    """The index was complete and only its row was missing; now the file wants another one."""
+    path = "sql/0003_things_name_idx.sql"
+    as_owner(applied, f"update rendio.migrations set state = 'running' where path = '{path}'")
+    release.replace(path, "(name)", "(name, size)")
+    release.apply(applied)
+    definition = query(applied, "select pg_get_indexdef('public.things_name_idx'::regclass)")
+    assert definition[0][0].endswith("(name, size)")
 
 
 # --- functions ------------------------------------------------------------------------------------
@@ -313,7 +326,9 @@ def test_a_file_without_the_right_is_skipped_and_tried_again(
     assert not migrate.status(deployer_db, release.root).pending
 
 
-def test_a_login_without_superuser_applies_the_release(deployer_db: str) -> None:
+def test_a_login_without_superuser_applies_the_release(deployer_db: str, profile: Profile) -> None:
+    if profile.name.startswith("supabase"):
+        pytest.skip("here the publication belongs to postgres, which is no superuser either")
     assert migrate.apply(deployer_db).changed
     assert not migrate.apply(deployer_db).changed
     assert migrate.drift(deployer_db) == []

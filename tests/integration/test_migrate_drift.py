@@ -1,11 +1,13 @@
 """What somebody changed by hand is found, and said by name."""
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from migrate_trees import Release, as_owner, error_of, query
 from psycopg.conninfo import conninfo_to_dict
-from rendio import migrate
+from rendio import embedded, migrate
 from servers import Cluster
 
 CHANGES = [
@@ -99,6 +101,23 @@ def test_a_change_of_owner_is_drift(release: Release, applied: str, server: Clus
     assert "table public.things: owner was changed (sql/0002_things.sql)" in differences
 
 
+def test_a_dump_and_restore_is_no_drift(
+    release: Release, applied: str, new_database: Callable[[], str], server: Cluster
+) -> None:
+    restored = new_database()
+    dump = [str(Path(server.psql_path).with_name("pg_dump")), _as_superuser(server, applied)]
+    text = subprocess.run(dump, check=True, capture_output=True, text=True).stdout
+    psql = [str(server.psql_path), "-Xq", _as_superuser(server, restored)]
+    subprocess.run(psql, check=True, input=text, capture_output=True, text=True)
+    assert migrate.drift(restored, release.root) == []
+    assert not release.apply(restored).changed
+
+
+def _as_superuser(server: Cluster, url: str) -> str:
+    user = conninfo_to_dict(server.superuser_url)["user"]
+    return server.url(str(conninfo_to_dict(url)["dbname"]), str(user))
+
+
 def test_drift_stays_visible_through_an_apply(release: Release, applied: str) -> None:
     """An apply that touches the same object does not take the change by hand for its own."""
     as_owner(applied, "grant insert on public.things to anon")
@@ -164,8 +183,25 @@ def test_verify_compares_with_a_fresh_build(
     assert not databases()
 
 
-def test_verify_without_createdb_says_so(release: Release, deployer_db: str) -> None:
+def test_verify_without_createdb_builds_on_a_server_of_its_own(
+    release: Release, deployer_db: str
+) -> None:
     release.apply(deployer_db)
+    assert migrate.verify(deployer_db, release.root) == []
+    as_owner(deployer_db, "alter table public.things alter column size set default 7")
+    found = [str(difference) for difference in migrate.verify(deployer_db, release.root)]
+    assert found == ["table public.things: column size differs from a fresh build"]
+
+
+def test_verify_without_any_server_says_what_to_do(
+    release: Release, deployer_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(major: int) -> None:
+        raise embedded.EmbeddedError(f"no PostgreSQL {major}")
+
+    release.apply(deployer_db)
+    monkeypatch.setattr(embedded, "system_binaries", none)
+    monkeypatch.setattr(embedded, "carrier_binaries", none)
     error = error_of(lambda: migrate.verify(deployer_db, release.root))
     assert "createdb" in str(error)
     assert "--scratch" in str(error)

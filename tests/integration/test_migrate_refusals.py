@@ -1,15 +1,19 @@
 """What an apply refuses before it has written anything, and what it says to do."""
 
+import secrets
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import servers
 from migrate_trees import Release, as_owner, error_of, query
 from psycopg.conninfo import conninfo_to_dict
 from rendio import migrate
+from rendio.embedded import Server
 from servers import Cluster
 
 
@@ -231,6 +235,36 @@ def test_a_login_that_is_no_member_of_the_owner_is_told(
     for error in errors:
         assert error.exit_code == 1
         assert f"grant rendio_owner to {login};" in str(error)
+
+
+def test_a_standby_is_refused(release: Release, server: Cluster) -> None:
+    folder = Path(tempfile.gettempdir()) / f"rendio-standby-{secrets.token_hex(4)}"
+    standby = Server(Path(server.psql_path).parent, folder / "data", settings={"fsync": "off"})
+    try:
+        standby.ensure_started().stop()
+        (standby.data_dir / "standby.signal").touch()
+        url = standby.ensure_started().url("postgres")
+        errors = [
+            error_of(lambda: release.apply(url)),
+            error_of(lambda: migrate.plan(url, release.root)),
+        ]
+        assert migrate.status(url, release.root).pending
+    finally:
+        standby.remove()
+        folder.rmdir()
+    for error in errors:
+        assert error.exit_code == 7
+        assert "standby" in str(error)
+
+
+def test_an_owner_that_is_a_superuser_is_refused(release: Release, server: Cluster) -> None:
+    """Roles are cluster-wide: a server of its own, so that nobody else meets this one."""
+    with servers.private_cluster(Path(server.psql_path).parent, superuser="postgres") as cluster:
+        url = cluster.create("app")
+        query(url, "create role rendio_owner superuser")
+        error = error_of(lambda: release.apply(url))
+    assert error.exit_code == 7
+    assert "alter role rendio_owner nosuperuser;" in str(error)
 
 
 def test_a_read_only_database_is_told(

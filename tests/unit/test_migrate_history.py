@@ -1,9 +1,12 @@
 """Pure rules of the runner: release order, passwords in errors, the fold of the ledger."""
 
+from typing import Any
+
 import psycopg
 import pytest
+from rendio.migrate.errors import NotOurs
 from rendio.migrate.ledger import Row, expected
-from rendio.migrate.preflight import release_key
+from rendio.migrate.preflight import check_server, release_key
 from rendio.migrate.session import _connect_error
 
 
@@ -27,6 +30,37 @@ def test_a_password_that_the_server_repeats_is_blotted_out() -> None:
     error = psycopg.OperationalError("FATAL: no luck\nwith s3cret")
     message = _connect_error("postgresql://joe:s3cret@db/x", error)
     assert message == "Cannot connect: FATAL: no luck with ***"
+
+
+class FakeServer:
+    """Answers every question with what its settings say; enough for the first checks."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+
+    def execute(self, query: str, _: object = None) -> "FakeServer":
+        self.query = query
+        return self
+
+    def fetchone(self) -> tuple[object]:
+        return (next(answer for key, answer in self.answers.items() if key in self.query),)
+
+
+@pytest.mark.parametrize(
+    ("version", "accepted"), [("140012", False), ("150000", True), ("190001", True)]
+)
+def test_servers_older_than_15_are_refused(version: str, accepted: bool) -> None:
+    server: Any = FakeServer(
+        server_version_num=version,
+        pg_is_in_recovery=False,
+        default_transaction_read_only="off",
+    )
+    if accepted:
+        check_server(server)
+        return
+    with pytest.raises(NotOurs, match=r"PostgreSQL 14 is not supported") as caught:
+        check_server(server)
+    assert caught.value.exit_code == 7
 
 
 def _row(path: str, fingerprint: dict[str, dict[str, str | None]]) -> Row:

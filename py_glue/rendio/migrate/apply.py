@@ -185,9 +185,17 @@ class _Run:
         text = message.describe(self.at, step.path, error)
         if error.sqlstate == "55P03":
             text += message.blockers(self.holder, self.work, step.locks)
+        return f"{text}\n{self._kept(step)} Then run `rendio apply` again."
+
+    def _kept(self, step: Step) -> str:
+        """What is left of a step that failed, and of those before it."""
         before = len(self.result.steps)
-        kept = f"; the {before} before it in this run stay applied" if before else ""
-        return f"{text}\nNothing of this step was kept{kept}. Then run `rendio apply` again."
+        earlier = f"; the {before} before it in this run stay applied" if before else ""
+        if self.work.closed:
+            return f"The connection was lost: this step was applied whole or not at all{earlier}."
+        if step.files and step.files[0].no_transaction:
+            return f"An invalid index may be left, which the next apply builds anew{earlier}."
+        return f"Nothing of this step was kept{earlier}."
 
     @contextmanager
     def _commit(self, step: Step, role: str | None, action: str = "transaction") -> Iterator[None]:
@@ -286,7 +294,8 @@ class _Run:
         suspects = {identity, *(old.defines if old else [])}
         with self._commit(step, OWNER, "running"):
             self._write(file, "running", suspects, {})
-        for leftover in _invalid_indexes(self.work, suspects):
+        rewritten = old is not None and old.checksum != file.checksum
+        for leftover in _unfinished_indexes(self.work, suspects, whole=rewritten):
             self._outside(step, "drop invalid index", f"drop index concurrently {leftover}")
         if not self._found(file):
             self._outside(step, "create index", file.statements[0].text, file)
@@ -492,18 +501,21 @@ def _our_tables(conn: Conn, names: list[Name]) -> list[Name]:
     return [name for name in names if str(name) in ours]
 
 
-def _invalid_indexes(conn: Conn, identities: set[str]) -> list[str]:
-    """Of these indexes, the ones that an interrupted build left behind."""
+def _unfinished_indexes(conn: Conn, identities: set[str], *, whole: bool) -> list[str]:
+    """Of these indexes, what an interrupted build left behind.
+
+    When the file was rewritten since, a whole index of the old text is in the way too.
+    """
     rows = conn.execute(
         """
         select i.indexrelid::regclass::text
         from pg_catalog.pg_index as i
         where
-            not i.indisvalid
+            (%s or not i.indisvalid)
             and 'index ' || i.indexrelid::regclass::text = any(%s)
         order by 1
         """,
-        [sorted(identities)],
+        [whole, sorted(identities)],
     )
     return [name for (name,) in rows]
 

@@ -112,6 +112,8 @@ facts as (
             || case when x.is_grantable then ' with grant option' else '' end as privilege
         from acls as a
         cross join lateral pg_catalog.aclexplode(a.acl) as x
+        -- An owner gets this right by an upgrade to 17.
+        where not (x.grantee = a.owner and x.privilege_type = 'MAINTAIN')
     ) as g
     group by g.object, g.part, g.grantee
     union all
@@ -231,6 +233,7 @@ facts as (
                     from pg_catalog.aclexplode(
                         coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))
                     ) as x
+                    where x.privilege_type <> 'MAINTAIN'
                 ) as x
             )
         ) as door

@@ -1,22 +1,16 @@
-"""The catalogue beside the ledger (drift) and beside a fresh build (verify)."""
+"""The catalogue beside the ledger."""
 
-import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-from psycopg import conninfo, sql
-
 from rendio import sqlfiles
 from rendio.migrate import catalog, cron, ledger, message, session
-from rendio.migrate.apply import apply
 from rendio.migrate.errors import MigrateError
 from rendio.migrate.files import Tree, cron_job, read_tree
 from rendio.migrate.ledger import OWNER
-from rendio.migrate.preflight import PUBLICATION, release_key
-from rendio.migrate.session import Conn, one
+from rendio.migrate.session import Conn
 from rendio.migrate.steps import State, read_state, read_state_here
 
 
@@ -146,82 +140,3 @@ def _changed_jobs(tree: Tree, state: State) -> Iterator[Difference]:
             yield Difference(thing, "command", "was changed", file.path, job.command)
         if not job.active:
             yield Difference(thing, "", "is not active", file.path)
-
-
-def verify(url: str, root: Path | None = None, *, scratch: str | None = None) -> list[Difference]:
-    """Build the files into a fresh database and compare both catalogues.
-
-    The database is made beside this one (needs createdb), or on the server of ``scratch``.
-    """
-    tree = read_tree(root or sqlfiles.root())
-    with (
-        closing(session.connect(url, f"rendio verify {tree.release}")) as conn,
-        message.explained(),
-    ):
-        state = read_state(conn)
-        if not state.rows:
-            raise MigrateError("Nothing is applied to this database; run `rendio apply` first.")
-        newest = max((row.release for row in state.rows.values()), key=release_key)
-        if newest != tree.release:
-            raise MigrateError(
-                f"The database is at rendio {newest}, these files are {tree.release}:"
-                " compare with the same release."
-            )
-        with _fresh_database(conn, scratch or url) as fresh:
-            apply(fresh, tree.root)
-            with closing(session.connect(fresh, "rendio verify")) as other:
-                built = describe(other)
-    return list(_between(state.facts, built))
-
-
-@contextmanager
-def _fresh_database(conn: Conn, beside: str) -> Iterator[str]:
-    name = f"rendio_verify_{secrets.token_hex(4)}"
-    with closing(session.connect(beside, "rendio verify")) as admin:
-        try:
-            admin.execute(
-                sql.SQL("create database {} template template0").format(sql.Identifier(name))
-            )
-        except psycopg.errors.InsufficientPrivilege:
-            login = one(conn, "select current_user::regrole::text")
-            raise MigrateError(
-                f"{login} may not create a database to compare with. Grant it for the moment"
-                f" (alter role {login} createdb), or pass --scratch URL of another server."
-            ) from None
-        try:
-            yield conninfo.make_conninfo(beside, dbname=name)
-        finally:
-            with suppress(psycopg.Error):
-                admin.execute(
-                    sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-                )
-
-
-def _between(here: catalog.Facts, built: catalog.Facts) -> Iterator[Difference]:
-    """Supabase's own auth functions and publication are not ours, and a fresh build has its own."""
-    things = {thing for thing, _ in here} | {thing for thing, _ in built}
-    for thing in sorted(things):
-        found = {aspect: text for (other, aspect), text in here.items() if other == thing}
-        wanted = {aspect: text for (other, aspect), text in built.items() if other == thing}
-        if not (found and wanted):
-            if not _is_supabase_s(thing):
-                problem = "is missing" if wanted else "is not in a fresh build"
-                yield Difference(thing, "", problem)
-            continue
-        for aspect in sorted(found.keys() | wanted.keys()):
-            if found.get(aspect) == wanted.get(aspect):
-                continue
-            problem = (
-                "is missing"
-                if aspect not in found
-                else "is not in a fresh build"
-                if aspect not in wanted
-                else "differs from a fresh build"
-            )
-            yield Difference(thing, aspect, problem, now=found.get(aspect, ""))
-
-
-def _is_supabase_s(thing: str) -> bool:
-    return thing in (f"publication {PUBLICATION}", "schema auth") or thing.startswith(
-        "function auth."
-    )

@@ -143,6 +143,12 @@ def _privileges(conn: Conn) -> Iterator[Problem]:
 
 
 def _role_privileges(conn: Conn, login: str) -> Iterator[Problem]:
+    if one(conn, "select rolsuper from pg_catalog.pg_roles where rolname = %s", [OWNER]):
+        yield Problem(
+            NotOurs,
+            f"role {OWNER} is a superuser, and our functions run with its rights: as an"
+            f" administrator, alter role {OWNER} nosuperuser;",
+        )
     superuser, creates = conn.execute(
         "select r.rolsuper, r.rolcreaterole from pg_catalog.pg_roles as r"
         " where r.rolname = current_user"
@@ -227,11 +233,29 @@ def _is_ours_to_judge(found: Found) -> bool:
 
 def _supabase(conn: Conn, pending: list[File], made: set[str]) -> Iterator[Problem]:
     text = "\n".join(file.text for file in pending if file.as_caller)
+    if re.search(r"\bauth\.", text) and (problem := _auth_schema(conn)):
+        yield problem
+        return
     for name, kind in _AUTH.items():
         if re.search(rf"\bauth\.{name}\b", text):
             yield from _auth_function(conn, name, kind, made)
     if PUBLICATION in text:
         yield from _publication(conn, made)
+
+
+def _auth_schema(conn: Conn) -> Problem | None:
+    if one(
+        conn,
+        "select pg_catalog.has_schema_privilege(n.oid, 'usage')"
+        " from pg_catalog.pg_namespace as n where n.nspname = 'auth'",
+    ) in (True, None):
+        return None
+    login = one(conn, "select current_user::regrole::text")
+    return Problem(
+        MigrateError,
+        f"{login} may not use schema auth: as an administrator, grant usage on schema auth"
+        f" to {login};",
+    )
 
 
 def _auth_function(conn: Conn, name: str, kind: str, made: set[str]) -> Iterator[Problem]:
@@ -293,7 +317,7 @@ def _probe(conn: Conn, name: str) -> str | None:
                 )
             nobody = name == "jwt" or one(conn, f"select auth.{name}()::text is null")
     except InsufficientPrivilege:
-        return "may not be called by you (grant usage on schema auth)"
+        return "may not be called by you (grant execute on it)"
     except psycopg.Error as error:
         return f"fails when it is called ({error.diag.message_primary})"
     if not same:

@@ -58,7 +58,12 @@ def connect(url: str, name: str) -> Conn:
     """Connect. Nothing is set yet: behind a pooler it would stick to other people's sessions."""
     try:
         return psycopg.connect(
-            url, autocommit=True, application_name=name, prepare_threshold=None, connect_timeout=15
+            url,
+            autocommit=True,
+            application_name=name,
+            prepare_threshold=None,
+            connect_timeout=15,
+            keepalives_idle=30,  # the connection that holds the lock is silent during long steps
         )
     except psycopg.ProgrammingError:
         raise MigrateError(_BAD_URL) from None

@@ -98,7 +98,8 @@ select is_empty(
 -- Money is written in few places: every other function goes through post_entry.
 select set_eq(
     $$ select proname::text from ours
-       where body ~* '(update|delete from)\s+public\.users|(insert into|update)\s+public\.quota_log' $$,
+       where body ~* '(update|delete from)\s+public\.users'
+           '|(insert into|update)\s+public\.quota_log' $$,
     array['post_entry', 'generate_video_atomic'],
     'balances and ledger are written by post_entry, and in place by the one hot call'
 );

@@ -27,7 +27,7 @@ test: $(VENV)/dev ## Test on PostgreSQL 15 and 18; T=path for one file or folder
 	@$(BIN)/python tests/run.py $(T)
 
 bench: $(VENV)/dev ## Measure the generation call beside the floor and the plan's.
-	@$(BIN)/python tests/bench/run.py
+	@PYTHONPATH=tests $(BIN)/python tests/bench/run.py
 
 gen: $(VENV)/dev ## Write the generated files anew.
 	@$(BIN)/rendio gen

@@ -8,20 +8,16 @@ import argparse
 import re
 import statistics
 import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import plan as plans_sql
 import psycopg
+import servers
+from rendio import migrate
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import plan as plans_sql  # noqa: E402  (the tests' own modules, found through the line above)
-import servers  # noqa: E402
-
-from rendio import migrate  # noqa: E402
-
 USERS = 10_000
 CALL = (
     "select {function}(md5(:u::text)::uuid, '5f3b1e70-0000-4000-8000-000000000001',"
@@ -48,8 +44,10 @@ class Contender:
 def pgbench(cluster: servers.Cluster, who: Contender, *options: str) -> str:
     """Run pgbench against one contender and return what it printed."""
     done = subprocess.run(
-        [cluster.pgbench_path, "-n", "-M", "prepared", *who.options, *options]
-        + [cluster.url(who.database)],
+        [
+            *(cluster.pgbench_path, "-n", "-M", "prepared"),
+            *(*who.options, *options, cluster.url(who.database)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -175,7 +173,7 @@ def main() -> None:
     }
     kind = servers.chosen_kind()
     with servers.private_cluster(servers.bin_dir_of(kind), settings=settings) as cluster:
-        folder = Path(servers.tempfile.mkdtemp(prefix="rendio-bench-"))
+        folder = Path(tempfile.mkdtemp(prefix="rendio-bench-"))
         contenders = prepare(cluster, folder)
         print(
             f"{cluster.label}, wal_level logical, {USERS} users, {options.clients} clients,"

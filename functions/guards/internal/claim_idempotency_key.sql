@@ -1,5 +1,6 @@
--- The insert decides: a second caller with the same key waits on the unique index until the first
--- one commits, then replays. Never `do update`: it would take a transaction id on every replay.
+-- The insert decides: a second caller with the same key waits there, on the unique index, until the
+-- first one commits; then it looks again and replays. The look before it only spares a replay the
+-- failed insert. Never `do update`: it would take a transaction id on every replay.
 -- Each turn of the loop means that somebody else's row came or went in between.
 -- No `set search_path`: on the hot path each costs 2% of a generation, and only the owner may call
 -- this, from functions that have pinned theirs.
@@ -21,25 +22,10 @@ declare
     v_first public.idempotency_log;
 begin
     loop
-        insert into public.idempotency_log (
-            user_id, idempotency_key, job_id, created_at, expires_at,
-            operation_type, request_hash, response_data
-        )
-        values (
-            p_user_id, p_key, p_job_id, p_at, p_at + interval '24 hours',
-            p_operation, p_request_hash, p_response
-        )
-        on conflict do nothing;
-        if found then
-            return null;
-        end if;
-
         select * into v_first
         from public.idempotency_log as l
         where l.user_id = p_user_id and l.idempotency_key = p_key;
-        continue when not found;
-
-        if v_first.expires_at > p_at then
+        if found and v_first.expires_at > p_at then
             if v_first.request_hash <> p_request_hash then
                 raise sqlstate 'PT422' using
                     message = 'idempotency_key_reused',
@@ -54,8 +40,22 @@ begin
             end;
         end if;
 
-        delete from public.idempotency_log as l
-        where l.user_id = p_user_id and l.idempotency_key = p_key and l.expires_at <= p_at;
+        if found then
+            delete from public.idempotency_log as l
+            where l.user_id = p_user_id and l.idempotency_key = p_key and l.expires_at <= p_at;
+        end if;
+        insert into public.idempotency_log (
+            user_id, idempotency_key, job_id, created_at, expires_at,
+            operation_type, request_hash, response_data
+        )
+        values (
+            p_user_id, p_key, p_job_id, p_at, p_at + interval '24 hours',
+            p_operation, p_request_hash, p_response
+        )
+        on conflict do nothing;
+        if found then
+            return null;
+        end if;
     end loop;
 end;
 $$;

@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 from rendio import __version__
+from rendio.cli.common import Failure
 
 # verb -> (module, attribute); the module is imported only when the verb runs or its help is asked.
 VERBS = {
@@ -28,7 +29,14 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module, attribute = VERBS[cmd_name]
-        command: click.Command = getattr(import_module(module), attribute)
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except ImportError as error:
+            if "libpq" not in str(error):
+                raise
+            raise Failure(
+                "psycopg finds no libpq on this machine: pip install 'rendio[binary]'"
+            ) from error
         return command
 
 

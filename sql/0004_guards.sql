@@ -6,7 +6,23 @@ create table public.app_settings (
     key text primary key
         constraint app_settings_key_check check (key ~ '^[a-z][a-z0-9_]{0,62}$'),
     value jsonb not null,
-    description text not null default ''
+    description text not null default '',
+    -- A mistyped setting fails here, in the operator's hands, and not in a user's call.
+    constraint app_settings_credits_check check (
+        key not in ('initial_grant', 'sandbox_credit_cap')
+        or case
+            when jsonb_typeof(value) = 'number'
+                then (value #>> '{}')::numeric between 0 and 1000000
+                    and (value #>> '{}')::numeric % 1 = 0
+            else false
+        end
+    ),
+    constraint app_settings_sandbox_purchases_check check (
+        key <> 'sandbox_purchases' or value in ('"off"', '"listed"', '"capped"')
+    ),
+    constraint app_settings_sandbox_testers_check check (
+        key <> 'sandbox_testers' or jsonb_typeof(value) = 'array'
+    )
 );
 
 alter table public.app_settings enable row level security;

@@ -63,7 +63,8 @@ comment on column public.quota_log.seq is
 comment on column public.quota_log.created_at is
     'When, by a clock that never runs against seq.';
 comment on column public.quota_log.balance_after is 'The balance after this entry.';
-comment on column public.quota_log.id is 'A name for the entry that is unique by itself.';
+comment on column public.quota_log.id is
+    'A name for the entry that is unique by itself; a charge has its job''s.';
 comment on column public.quota_log.job_id is 'The job that the credits were for.';
 comment on column public.quota_log.change is 'Credits: positive given, negative taken.';
 comment on column public.quota_log.is_sandbox is

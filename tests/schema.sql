@@ -330,8 +330,15 @@ create table public.app_settings (
     key text not null,
     value jsonb not null,
     description text not null default ''::text,
+    constraint app_settings_credits_check CHECK (((key <> ALL (ARRAY['initial_grant'::text, 'sandbox_credit_cap'::text])) OR
+CASE
+    WHEN (jsonb_typeof(value) = 'number'::text) THEN (((((value #>> '{}'::text[]))::numeric >= (0)::numeric) AND (((value #>> '{}'::text[]))::numeric <= (1000000)::numeric)) AND ((((value #>> '{}'::text[]))::numeric % (1)::numeric) = (0)::numeric))
+    ELSE false
+END)),
     constraint app_settings_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
-    constraint app_settings_pkey PRIMARY KEY (key)
+    constraint app_settings_pkey PRIMARY KEY (key),
+    constraint app_settings_sandbox_purchases_check CHECK (((key <> 'sandbox_purchases'::text) OR (value = ANY (ARRAY['"off"'::jsonb, '"listed"'::jsonb, '"capped"'::jsonb])))),
+    constraint app_settings_sandbox_testers_check CHECK (((key <> 'sandbox_testers'::text) OR (jsonb_typeof(value) = 'array'::text)))
 );
 alter table public.app_settings enable row level security;
 create policy app_settings_select_service on public.app_settings for select to service_role

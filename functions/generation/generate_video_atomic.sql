@@ -38,7 +38,7 @@ begin
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then
         perform rendio.raise_invalid('p_idempotency_key', 'required');
-    elsif p_prompt is null or btrim(p_prompt) = '' then
+    elsif p_prompt is null or p_prompt !~ '\S' then
         perform rendio.raise_invalid('p_prompt', 'required, not blank');
     elsif length(p_prompt) > 4000 then
         perform rendio.raise_too_large('p_prompt', '4000 characters');
@@ -94,9 +94,9 @@ begin
         perform rendio.refuse_entry(p_user_id, -v_cost);
     end loop;
     insert into public.quota_log (
-        user_id, seq, created_at, balance_after, change, job_id, reason
+        user_id, seq, created_at, balance_after, change, id, job_id, reason
     )
-    values (p_user_id, v_seq, v_at, v_balance, -v_cost, v_job_id, 'video_generation');
+    values (p_user_id, v_seq, v_at, v_balance, -v_cost, v_job_id, v_job_id, 'video_generation');
 
     insert into public.video_jobs (
         user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,

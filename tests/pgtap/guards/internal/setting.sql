@@ -1,6 +1,6 @@
 -- What an operator set.
 begin;
-select plan(5);
+select plan(13);
 
 insert into public.app_settings (key, value) values ('story_limit', '{"per_minute": 5}');
 select is(rendio.setting('story_limit'), '{"per_minute": 5}', 'a setting is its JSON value');
@@ -17,6 +17,17 @@ select throws_ok(
     $$ insert into public.app_settings (key, value) values ('Not a key', '1') $$,
     '23514', null, 'a key is a plain name'
 );
+
+-- A slip is refused where it is made, not in the calls that would read it.
+select throws_ok(
+    format('update public.app_settings set value = %L where key = %L', slip.value, slip.key),
+    '23514', null, format('%s cannot be %s', slip.key, slip.value)
+)
+from (values
+    ('initial_grant', '"ten"'), ('initial_grant', '-1'), ('initial_grant', '1.5'),
+    ('initial_grant', '1e9'), ('sandbox_credit_cap', 'null'), ('sandbox_purchases', '"open"'),
+    ('sandbox_purchases', 'true'), ('sandbox_testers', '"everybody"')
+) as slip (key, value);
 
 select * from finish();
 rollback;

@@ -105,7 +105,12 @@ def profile() -> profiles.Profile:
 def server(run: Run, profile: profiles.Profile) -> Cluster:
     """The server under test, one for all workers."""
     cluster = run.cluster(profile.superuser, profile.settings)
-    run.once("cluster", lambda: profile.prepare_cluster(cluster.superuser_url))
+
+    def prepare() -> None:
+        profile.prepare_cluster(cluster.superuser_url)
+        profile.let_login_set_role(cluster.superuser_url)
+
+    run.once("cluster", prepare)
     return cluster
 
 
@@ -123,7 +128,6 @@ def template_db(server: Cluster, run: Run, profile: profiles.Profile) -> str:
     def build() -> str:
         server.drop(name)  # half of one, when another worker has failed here
         migrate.apply(_new_database(server, profile, name))
-        profile.let_login_set_role(server.superuser_url)
         return name
 
     return str(run.once("template", build))

@@ -149,21 +149,21 @@ def models_again(app: App, n: int) -> Sequence[Call]:
 # hardly differ. Webhooks, starts and refunds take an id when repeated too: a row lock decides
 # whether they are.
 BUDGETS = {
-    "generate_video_atomic": Budget(1360, 1, 20, of_one_user(generate)),
+    "generate_video_atomic": Budget(1296, 1, 20, of_one_user(generate)),
     "generate_video_atomic, replayed": Budget(0, 0, 6, same(generate)),
     "device_check, new": Budget(1576, 1, 35, new_device),
     "device_check, known": Budget(0, 0, 4, same(device)),
     "get_user_credits": Budget(0, 0, 2, same(of_user("get_user_credits"))),
     "get_credit_history": Budget(0, 0, 6, same(of_user("get_credit_history"))),
     "balance_at": Budget(0, 0, 4, same(of_user("balance_at", "infinity"))),
-    "add_credits": Budget(1080, 1, 17, of_one_user(grant)),
-    "add_credits, replayed": Budget(0, 0, 6, same(grant)),
-    "reconcile_credits": Budget(0, 0, 31, same(of_user("reconcile_credits", by_service=True))),
+    "add_credits": Budget(1064, 1, 18, of_one_user(grant)),
+    "add_credits, replayed": Budget(0, 0, 4, same(grant)),
+    "reconcile_credits": Budget(0, 0, 30, same(of_user("reconcile_credits", by_service=True))),
     "cancel_video_job": Budget(824, 1, 17, of_one_user(of_job("cancel_video_job"))),
-    "claim_video_jobs": Budget(464, 1, 10, claim),
+    "claim_video_jobs": Budget(448, 1, 10, claim),
     "start_video_job": Budget(944, 1, 20, of_one_user(start)),
     "start_video_job, again": Budget(104, 1, 9, same(start)),
-    "complete_video_job": Budget(936, 1, 23, of_one_user(complete)),
+    "complete_video_job": Budget(936, 1, 24, of_one_user(complete)),
     "complete_video_job, in part": Budget(1352, 1, 31, of_one_user(complete_in_part)),
     "complete_video_job, replayed": Budget(160, 1, 9, same(complete)),
     "fail_video_job": Budget(1336, 1, 32, of_one_user(fail)),
@@ -198,6 +198,7 @@ def new_database(run: Run, profile: Profile) -> Iterator[Callable[[], str]]:
         def new() -> str:
             url = profile.create_database(cluster.superuser_url, next(names))
             migrate.apply(url)
+            profile.let_login_set_role(cluster.superuser_url)
             return url
 
         yield new

@@ -57,18 +57,22 @@ class Profile:
         return self.url(superuser_url, dbname)
 
     def let_login_set_role(self, superuser_url: str) -> None:
-        """Let the migrating role become any API role, once an apply has made sure of them.
+        """Let the migrating role become any API role, which tests do to be a client.
 
-        Tests do so to be a client; rendio itself needs only service_role and gets it by itself.
+        rendio itself needs only service_role, and gets it by itself. The migrating role does all
+        of it, as it may: it makes the roles that the shape lacks, as an apply would.
         """
         if self.login == self.superuser:
             return
-        with psycopg.connect(superuser_url, autocommit=True) as conn:
-            conn.execute(
-                sql.SQL("grant anon, authenticated, service_role to {}").format(
-                    sql.Identifier(self.login)
+        with psycopg.connect(superuser_url, user=self.login, autocommit=True) as conn:
+            for role in ("anon", "authenticated", "service_role"):
+                if not conn.execute("select 1 from pg_roles where rolname = %s", [role]).rowcount:
+                    conn.execute(f"create role {role} nologin noinherit")
+                conn.execute(
+                    sql.SQL("grant {} to {}").format(
+                        sql.Identifier(role), sql.Identifier(self.login)
+                    )
                 )
-            )
 
     def _install_cron(self, conn: psycopg.Connection) -> None:
         """Create pg_cron as a managed service does it, in the database that it is loaded for."""

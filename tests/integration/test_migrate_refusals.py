@@ -135,6 +135,28 @@ def test_an_auth_function_of_an_unknown_role_is_never_called(
     assert held == []
 
 
+def test_a_schema_auth_of_an_unknown_role_is_refused(
+    empty_db: str, admin: psycopg.Connection[Any], other: str
+) -> None:
+    admin.execute("drop schema if exists auth cascade")
+    admin.execute(f'create schema auth authorization "{other}"')
+    error = error_of(lambda: migrate.apply(empty_db))
+    assert error.exit_code == 7
+    assert f"schema auth, owner {other}, belongs to a role" in str(error)
+
+
+def test_a_schema_auth_that_the_login_may_not_extend_is_told(
+    deployer_db: str, server: Cluster
+) -> None:
+    with server.admin(conninfo_to_dict(deployer_db)["dbname"]) as admin:
+        admin.execute("drop schema if exists auth cascade")
+        admin.execute("create schema auth")
+    error = error_of(lambda: migrate.apply(deployer_db))
+    login = conninfo_to_dict(deployer_db)["user"]
+    assert f"grant usage, create on schema auth to {login};" in str(error)
+    assert "to make auth.uid(), auth.role(), auth.jwt()" in str(error)
+
+
 def test_functions_as_supabase_has_them_are_left_alone(
     empty_db: str, admin: psycopg.Connection[Any]
 ) -> None:
@@ -146,7 +168,7 @@ def test_functions_as_supabase_has_them_are_left_alone(
                 (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
             )::uuid
         $$;
-        grant usage on schema auth to public;
+        grant usage, create on schema auth to public;
     """
     if query(empty_db, "select from pg_proc where pronamespace = to_regnamespace('auth')") == []:
         admin.execute(definition)

@@ -233,29 +233,54 @@ def _is_ours_to_judge(found: Found) -> bool:
 
 def _supabase(conn: Conn, pending: list[File], made: set[str]) -> Iterator[Problem]:
     text = "\n".join(file.text for file in pending if file.as_caller)
-    if re.search(r"\bauth\.", text) and (problem := _auth_schema(conn)):
-        yield problem
-        return
-    for name, kind in _AUTH.items():
-        if re.search(rf"\bauth\.{name}\b", text):
-            yield from _auth_function(conn, name, kind, made)
+    wanted = [name for name in _AUTH if re.search(rf"\bauth\.{name}\b", text)]
+    if wanted:
+        yield from _auth_schema(conn, wanted, made)
+    for name in wanted:
+        yield from _auth_function(conn, name, _AUTH[name], made)
     if PUBLICATION in text:
         yield from _publication(conn, made)
 
 
-def _auth_schema(conn: Conn) -> Problem | None:
-    if one(
-        conn,
-        "select pg_catalog.has_schema_privilege(n.oid, 'usage')"
-        " from pg_catalog.pg_namespace as n where n.nspname = 'auth'",
-    ) in (True, None):
-        return None
-    login = one(conn, "select current_user::regrole::text")
-    return Problem(
-        MigrateError,
-        f"{login} may not use schema auth: as an administrator, grant usage on schema auth"
-        f" to {login};",
-    )
+def _auth_schema(conn: Conn, wanted: list[str], made: set[str]) -> Iterator[Problem]:
+    """An existing schema auth must be usable, and its owner, who can replace all in it, known."""
+    row = conn.execute(
+        """
+        select
+            current_user::regrole::text,
+            r.oid::regrole::text,
+            r.rolsuper or r.rolname in ('supabase_auth_admin', current_user),
+            pg_catalog.has_schema_privilege(n.oid, 'usage'),
+            pg_catalog.has_schema_privilege(n.oid, 'create'),
+            array(select p.proname::text from pg_catalog.pg_proc as p where p.pronamespace = n.oid)
+        from pg_catalog.pg_namespace as n
+        inner join pg_catalog.pg_roles as r on r.oid = n.nspowner
+        where n.nspname = 'auth'
+        """
+    ).fetchone()
+    if row is None or "schema auth" in made:
+        return
+    login, owner, trusted, usage, create, existing = row
+    if not trusted:
+        yield Problem(
+            NotOurs,
+            f"schema auth, owner {owner}, belongs to a role that is neither a superuser nor"
+            " supabase_auth_admin nor you, and row security relies on what is in it: alter schema"
+            " auth rename to …; or apply to another database",
+        )
+    missing = [f"auth.{name}()" for name in wanted if name not in existing]
+    rights = [
+        right
+        for right, needed in (("usage", not usage), ("create", missing and not create))
+        if needed
+    ]
+    if rights:
+        purpose = f" to make {', '.join(missing)}" if missing else ""
+        yield Problem(
+            MigrateError,
+            f"{login} may not use schema auth, owner {owner}{purpose}: as an administrator,"
+            f" grant {', '.join(rights)} on schema auth to {login};",
+        )
 
 
 def _auth_function(conn: Conn, name: str, kind: str, made: set[str]) -> Iterator[Problem]:
@@ -293,6 +318,8 @@ def _why_not(conn: Conn, found: Found, name: str, kind: str) -> str | None:
         return "belongs to a role that is neither a superuser nor supabase_auth_admin nor you"
     if returns != kind:
         return f"returns {returns}, not {kind}"
+    if not one(conn, "select pg_catalog.has_schema_privilege('auth', 'usage')"):
+        return None  # told already, and it cannot be called
     return _probe(conn, name)
 
 
@@ -317,7 +344,7 @@ def _probe(conn: Conn, name: str) -> str | None:
                 )
             nobody = name == "jwt" or one(conn, f"select auth.{name}()::text is null")
     except InsufficientPrivilege:
-        return "may not be called by you (grant execute on it)"
+        return "may not be called by you"
     except psycopg.Error as error:
         return f"fails when it is called ({error.diag.message_primary})"
     if not same:

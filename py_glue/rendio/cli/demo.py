@@ -1,0 +1,152 @@
+"""``rendio demo``: what the first two commands on a new machine show."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rendio.cli.common import Exit, Failure
+
+if TYPE_CHECKING:
+    from rendio.demo.run import Outcome
+    from rendio.demo.screen import Screen
+
+USERS, GENERATIONS = 1_000, 20_000
+
+NEXT = """
+  The database keeps running. Open it, or ask it something:
+    {rendio} psql
+    {rendio} psql -c "select at, who, call, error from demo.calls"
+  Cheat, and be found out:
+    {rendio} psql -c "update users set credits_remaining = 99"
+    {rendio} demo --proof
+  The same at size, and the end:
+    {rendio} demo --users 1000 --generations 20000
+    {rendio} embedded stop"""
+
+
+@click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Print the query behind every figure.")
+@click.option("--users", type=click.IntRange(1), metavar="N", help="At size: by N guests.")
+@click.option("--generations", type=click.IntRange(1), metavar="M", help="At size: M videos.")
+@click.option("--proof", "proof_only", is_flag=True, help="Only check what the last demo left.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+def demo(
+    verbose: bool, users: int | None, generations: int | None, proof_only: bool, as_json: bool
+) -> None:
+    """Play a day of the app on the embedded database, and prove that the books agree.
+
+    Makes the embedded database anew and applies everything to it. Exits 1 when a check fails.
+    """
+    at_size = users is not None or generations is not None
+    if proof_only and at_size:
+        raise click.UsageError("--proof plays nothing: leave --users and --generations out.")
+    _forget_environment()
+    screen = _screen(as_json)
+    with _failures():
+        if proof_only:
+            outcome = _check()
+        elif at_size:
+            outcome = _play(screen, (users or USERS, generations or GENERATIONS))
+        else:
+            outcome = _play(screen, None)
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=2))
+    else:
+        _show(screen, outcome, verbose)
+    if not outcome.ok:
+        raise click.exceptions.Exit(Exit.FAILED)
+    if not as_json and not proof_only:
+        screen.say(NEXT.format(rendio=_program()))
+
+
+def _play(screen: "Screen", size: tuple[int, int] | None) -> "Outcome":
+    from rendio.demo import run
+    from rendio.embedded import default_server
+
+    server = default_server()
+    with run.fresh_database(server, screen) as conn:
+        if size:
+            run.play_load(conn, server.url(), screen, *size)
+            return run.report(conn, "size.sql")
+        run.play_day(conn, server.url(), screen)
+        return run.report(conn, "day.sql")
+
+
+def _check() -> "Outcome":
+    from rendio.demo import run
+    from rendio.embedded import default_server
+
+    return run.proof_again(default_server())
+
+
+def _show(screen: "Screen", outcome: "Outcome", verbose: bool) -> None:
+    if verbose:
+        screen.queries(outcome.queries)
+    if outcome.table:
+        screen.table(outcome.table)
+        screen.paragraph(outcome.cron or "")
+    screen.proof(outcome.proof)
+    if outcome.ok:
+        screen.verdict("Every check holds.", ok=True)
+    elif outcome.table and not outcome.table.adds_up:
+        screen.verdict("The table's credits do not add up to what is left.", ok=False)
+    else:
+        screen.verdict("What is marked ✗ does not hold.", ok=False)
+
+
+def _screen(as_json: bool) -> "Screen":
+    """What fits where the output goes."""
+    from rendio.demo.screen import Screen, Silence
+
+    if as_json:
+        return Silence()
+    if sys.stdout.isatty() and find_spec("rich") and os.environ.get("TERM") != "dumb":
+        from rendio.demo.screen_rich import RichScreen
+
+        return RichScreen()
+    return Screen()
+
+
+def _program() -> str:
+    """How to call rendio from here."""
+    called = shutil.which(sys.argv[0])
+    found = shutil.which("rendio")
+    if not called or (found and Path(found).samefile(called)):
+        return "rendio"
+    with_path = Path(called)
+    return (
+        str(with_path.relative_to(Path.cwd())) if with_path.is_relative_to(Path.cwd()) else called
+    )
+
+
+def _forget_environment() -> None:
+    """Leave no variable that would lead libpq to another server."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    import psycopg
+
+    from rendio.demo import DemoError
+    from rendio.embedded import EmbeddedError
+    from rendio.errors import RendioError
+    from rendio.migrate import MigrateError
+
+    try:
+        yield
+    except MigrateError as error:
+        raise Failure(str(error), Exit(error.exit_code)) from error
+    except (DemoError, EmbeddedError, RendioError) as error:
+        raise Failure(str(error)) from error
+    except psycopg.Error as error:
+        raise Failure(f"The embedded database says: {error}") from error

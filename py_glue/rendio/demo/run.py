@@ -1,0 +1,113 @@
+"""The course of a demo: start over, apply, play; then the table and the proof."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import count
+from typing import Any
+
+import psycopg
+
+from rendio import migrate
+from rendio.demo import DemoError, database
+from rendio.demo.day import Day, lines, told
+from rendio.demo.report import Check, Table, note, proof, queries, table, text_of
+from rendio.demo.screen import Screen
+from rendio.demo.size import Load
+from rendio.embedded import Server
+
+APPLIED, PLAYED, CRON = queries("notes.sql")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The proof, and what it is a proof of."""
+
+    proof: list[Check]
+    table: Table | None = None
+    cron: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.proof) and (not self.table or self.table.adds_up)
+
+    @property
+    def queries(self) -> Iterator[str]:
+        """What a person needs to ask it all again."""
+        if self.table:
+            yield text_of("views.sql")
+            for row in [*self.table.rows, self.table.total]:
+                yield f"-- {row.asked}: {row.happened}\n{row.query}"
+        if self.cron:
+            yield f"-- The cron jobs\n{CRON}"
+        for check in self.proof:
+            yield f"-- {check.claim}: {check.found}\n{check.query}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ok": self.ok, **asdict(self)}
+
+
+@contextmanager
+def fresh_database(server: Server, screen: Screen) -> Iterator[psycopg.Connection[Any]]:
+    """The embedded database, made anew with everything applied and an empty diary."""
+    with screen.stage("Starting PostgreSQL") as stage:
+        server.ensure_started()
+        stage.result = f"PostgreSQL {server.version} is running; its data are in {server.data_dir}"
+    with database.alone(server) as admin:
+        with screen.stage("Applying the SQL") as stage:
+            database.start_over(server, admin)
+            steps = count(1)
+            migrate.apply(server.url(), echo=lambda done: stage.step(done.split()[0], next(steps)))
+            conn = psycopg.connect(server.url(), autocommit=True)
+            for name in ("diary.sql", "views.sql"):
+                conn.execute(text_of(name).encode())
+            stage.result = note(conn, APPLIED)
+        with conn:
+            yield conn
+
+
+def play_day(conn: psycopg.Connection[Any], url: str, screen: Screen) -> None:
+    with screen.stage("Playing the day", len(lines())) as stage:
+        for done, line in enumerate(Day(conn, database.as_service(url)).play()):
+            stage.step(told(line), done)
+        stage.result = f"A day is played: {note(conn, PLAYED)}"
+
+
+def play_load(
+    conn: psycopg.Connection[Any], url: str, screen: Screen, users: int, generations: int
+) -> None:
+    load = Load(url, database.as_service(url), users, generations)
+    rate = 0.0
+    with screen.stage("Generating videos", generations) as stage:
+        started = time.monotonic()
+        for asked in load.play():
+            if asked < generations or not rate:
+                rate = asked / (time.monotonic() - started)
+                stage.step(f"{rate:,.0f} a second", asked)
+            else:
+                stage.step("the last jobs end", asked)
+        stage.result = f"{rate:,.0f} videos a second: {note(conn, PLAYED)}"
+
+
+def report(conn: psycopg.Connection[Any], table_of: str) -> Outcome:
+    """Ask for table and proof, in one snapshot."""
+    conn.execute("analyze")
+    with _snapshot(conn):
+        return Outcome(proof(conn), table(conn, table_of), note(conn, CRON))
+
+
+def proof_again(server: Server) -> Outcome:
+    """Check what the last demo left, and who knows who after it."""
+    server.ensure_started()
+    if not database.has_table(server.url(), "demo.calls"):
+        raise DemoError("No demo has left anything to check. Play one:  rendio demo")
+    with psycopg.connect(server.url(), autocommit=True) as conn, _snapshot(conn):
+        return Outcome(proof(conn))
+
+
+@contextmanager
+def _snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    with conn.transaction():
+        conn.execute("set transaction isolation level repeatable read, read only")
+        yield

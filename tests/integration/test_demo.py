@@ -1,0 +1,273 @@
+"""`rendio demo` as a person runs it, on a server of its own; what it shows must be so."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import servers
+from rendio import embedded
+from rendio.demo import report
+from rendio.demo.database import LOCK
+from rendio.demo.day import lines
+
+Conn = psycopg.Connection[Any]
+Demo = Callable[..., subprocess.CompletedProcess[str]]
+
+RENDIO = [sys.executable, "-c", "from rendio.cli import main; main(prog_name='rendio')"]
+CLAIMS = {
+    "The books agree",
+    "Credits add up",
+    "A job is charged once",
+    "A key is charged once",
+    "A job ends once",
+    "A purchase counts once",
+    "A device is granted once",
+    "Nobody spends for others",
+    "No balance below zero",
+    "Nothing is overdue",
+}
+
+
+@pytest.fixture(scope="module")
+def home(run: servers.Run) -> Iterator[dict[str, str]]:
+    """The environment of a machine where PG* and DATABASE_URL lead somewhere else."""
+    bin_dir = run.bin_dir or embedded.find_binaries()
+    scratch = servers.Scratch(bin_dir)
+    elsewhere = {"DATABASE_URL": "postgresql://nowhere/x", "PGHOST": "nowhere", "PGDATABASE": "x"}
+    here = {"RENDIO_HOME": str(scratch.folder), "RENDIO_PG_BIN": str(bin_dir)}
+    yield {**os.environ, **elsewhere, **here}
+    scratch.close()
+
+
+@pytest.fixture(scope="module")
+def rendio(home: dict[str, str]) -> Demo:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*RENDIO, *arguments], env=home, capture_output=True, text=True)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def day(rendio: Demo) -> dict[str, Any]:
+    """What a demo told; its database is the one that the other tests look at."""
+    played = rendio("demo", "--json")
+    assert played.returncode == 0, played.stderr
+    told: dict[str, Any] = json.loads(played.stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def url(home: dict[str, str]) -> str:
+    bin_dir = Path(home["RENDIO_PG_BIN"])
+    major = embedded.server_version(bin_dir).split(".")[0]
+    return embedded.Server(bin_dir, Path(home["RENDIO_HOME"]) / f"pg{major}").url()
+
+
+@pytest.fixture
+def conn(day: dict[str, Any], url: str) -> Iterator[Conn]:
+    """The demo's database, as its superuser; what a test does to it is rolled back."""
+    with psycopg.connect(url) as connection:
+        yield connection
+        connection.rollback()
+
+
+def one(conn: Conn, query: str, *values: object) -> Any:
+    row = conn.execute(query.encode(), values or None).fetchone()
+    assert row
+    return row[0] if len(row) == 1 else row
+
+
+def job(conn: Conn, video: str) -> Any:
+    """A job of the story, told apart by its prompt."""
+    prompt = next(line["prompt"] for line in lines() if line.get("video") == video)
+    query = (
+        "select count(*), min(status), min(error_code), sum(credits_used - credits_refunded)::int"
+        " from video_jobs where prompt = %s"
+    )
+    return one(conn, query, prompt)
+
+
+# --- the day
+
+
+def test_every_check_of_the_day_holds(day: dict[str, Any]) -> None:
+    assert {check["claim"] for check in day["proof"] if check["ok"]} == CLAIMS
+    assert len(day["proof"]) == len(CLAIMS)
+    assert day["ok"] is True
+
+
+def test_the_day_happened_as_its_lines_say(conn: Conn) -> None:
+    """Asked of the product's tables alone, not of the demo's diary."""
+    assert one(conn, "select count(*) from users") == 5
+    assert job(conn, "lighthouse") == (1, "completed", None, 4)
+    assert job(conn, "fox") == (1, "completed", None, 4)
+    assert job(conn, "samba") == (1, "completed", None, 4)
+    assert job(conn, "desert") == (1, "completed", None, 4)
+    assert job(conn, "whale") == (1, "completed", None, 4)
+    assert job(conn, "tram") == (1, "completed", None, 4)
+    assert job(conn, "train") == (1, "completed", None, 2)
+    assert job(conn, "logo") == (1, "failed", "provider_error", 0)
+    assert job(conn, "tunnel") == (1, "failed", "timed_out", 0)
+    assert job(conn, "typo") == (1, "failed", "cancelled", 0)
+    assert job(conn, "heist")[0] == job(conn, "dream")[0] == 0
+    assert one(conn, "select sum(credits_added) from iap_transactions") == 20
+    outcomes = "select array_agg(outcome order by outcome) from provider_jobs where outcome > ''"
+    assert one(conn, outcomes) == ["failed", "succeeded"]
+    assert one(conn, "select count(*) from reconcile_credits()") == 0
+
+
+def test_the_calls_were_made_as_the_lines_say(conn: Conn) -> None:
+    def calls(scene: str, where: str) -> int:
+        query = f"select count(*) from demo.calls where scene = %s and {where}"
+        return int(one(conn, query, scene))
+
+    assert (
+        calls("at once", "call = 'generate_video_atomic' and answer ->> 'replayed' = 'true'") == 19
+    )
+    assert calls("lost", "call = 'generate_video_atomic' and answer is null") == 1
+    assert calls("twice", "call = 'complete_video_job'") == 2
+    assert calls("early", "call = 'start_video_job' and answer ->> 'current' = 'true'") == 1
+    assert calls("order", "call = 'start_video_job' and answer ->> 'current' = 'false'") == 1
+    assert calls("purchase", "call = 'record_iap_purchase'") == 2
+    assert calls("theft", "error > ''") == 3
+    assert calls("cron", "call = 'sweep-stuck-jobs'") > 0
+    assert calls("cron", "call = 'ensure-partitions'") == 1
+
+
+def test_every_figure_is_its_query_s_answer(day: dict[str, Any], conn: Conn) -> None:
+    for row in [*day["table"]["rows"], day["table"]["total"]]:
+        assert one(conn, row["query"]) == (row["at"], row["asked"], row["happened"], row["credits"])
+    for check in day["proof"]:
+        assert one(conn, check["query"]) == (check["claim"], check["ok"], check["found"])
+    assert len(day["table"]["rows"]) == len({line["scene"] for line in lines()} - {"night"})
+
+
+# --- the proof
+
+
+TAMPERINGS = {
+    "a balance raised": (
+        "update users set credits_remaining = credits_remaining + 1"
+        " where id = (select min(id::text)::uuid from users)",
+        {"The books agree", "Credits add up"},
+    ),
+    "a ledger entry deleted": (
+        "delete from quota_log where reason = 'initial_grant'"
+        " and user_id = (select min(id::text)::uuid from users)",
+        {"The books agree", "Credits add up", "A device is granted once"},
+    ),
+    "a charge deleted": (
+        "delete from quota_log where reason = 'video_generation' and (user_id, seq) in"
+        " (select user_id, seq from quota_log where reason = 'video_generation' limit 1)",
+        {"The books agree", "Credits add up", "A job is charged once"},
+    ),
+    "a job that nobody paid": (
+        "insert into video_jobs (user_id, job_id, model_id, created_at, times_out_at,"
+        " credits_used, provider, prompt, status) select user_id, gen_random_uuid(), model_id,"
+        " created_at, times_out_at, credits_used, provider, prompt, 'completed'"
+        " from video_jobs limit 1",
+        {"The books agree", "A job is charged once", "A key is charged once"},
+    ),
+    "a refund kept back": (
+        "update video_jobs set credits_refunded = 0 where error_code = 'cancelled'",
+        {"The books agree", "A job ends once"},
+    ),
+    "a job left open": (
+        "update video_jobs set status = 'processing', times_out_at = now() - interval '1 hour'"
+        " where error_code = 'timed_out'",
+        {"A job ends once", "Nothing is overdue"},
+    ),
+    "a purchase that came to more": (
+        "update iap_transactions set credits_added = 120",
+        {"The books agree", "A purchase counts once"},
+    ),
+    "a theft that worked": (
+        "update demo.calls set error = null where error = 'not_your_account'",
+        {"Nobody spends for others"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_the_proof_turns_red_when_one_row_is_tampered_with(name: str, conn: Conn) -> None:
+    tampering, red = TAMPERINGS[name]
+    assert conn.execute(tampering.encode()).rowcount == 1
+    assert {check.claim for check in report.proof(conn) if not check.ok} >= red
+
+
+def test_a_query_that_fails_is_a_check_that_fails(conn: Conn) -> None:
+    conn.execute("drop function reconcile_credits(uuid)")
+    broken = [check for check in report.proof(conn) if not check.ok]
+    assert len(broken) == 1
+    assert "reconcile_credits() does not exist" in broken[0].found
+
+
+def test_a_table_that_does_not_add_up_is_not_well(conn: Conn) -> None:
+    conn.execute("update users set credits_remaining = credits_remaining + 1")
+    assert not report.table(conn, "day.sql").adds_up
+
+
+# --- the command
+
+
+def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio: Demo) -> None:
+    """A second demo starts over; the commands of its last lines work, and cheating is found out."""
+    shown = rendio("demo", "-v")
+    assert shown.returncode == 0, shown.stderr
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+    assert "✗" not in shown.stdout
+
+    printed = " ".join(shown.stdout.split())
+    for row in [*day["table"]["rows"], day["table"]["total"]]:
+        assert row["asked"] in shown.stdout
+        assert " ".join(row["query"].split()) in printed
+    for check in day["proof"]:
+        assert " ".join(check["query"].split()) in printed
+    assert "create view demo.scenes" in printed
+
+    said = re.findall(r"(?m)^    rendio (.*)$", shown.stdout)
+    psql, look, cheat, prove, at_size, stop = map(shlex.split, said)
+    assert psql == ["psql"]
+    assert "generate_video_atomic" in rendio(*look).stdout
+    assert rendio(*cheat).stdout == "UPDATE 5\n"
+    proven = rendio(*prove)
+    assert proven.returncode == 1
+    assert "✗ The books agree" in proven.stdout
+    assert at_size == ["demo", "--users", "1000", "--generations", "20000"]
+    assert stop == ["embedded", "stop"]
+
+
+def test_it_plays_at_size(rendio: Demo) -> None:
+    played = rendio("demo", "--users", "20", "--generations", "120", "--json")
+    told = json.loads(played.stdout)
+    assert played.returncode == 0, told
+    assert {check["claim"] for check in told["proof"] if check["ok"]} == CLAIMS
+    assert told["table"]["rows"][0]["asked"] == "20 guests open the app"
+    assert told["table"]["rows"][1]["happened"].startswith("120 jobs")
+
+
+def test_one_demo_at_a_time(day: dict[str, Any], rendio: Demo, url: str) -> None:
+    with psycopg.connect(url.replace("/rendio", "/postgres")) as holder:
+        holder.execute("select pg_advisory_lock(%s)", [LOCK])
+        refused = rendio("demo")
+    assert refused.returncode == 1
+    assert "Another demo is running" in refused.stderr
+
+
+def test_accounts_that_no_demo_made_are_kept(day: dict[str, Any], rendio: Demo, url: str) -> None:
+    with psycopg.connect(url) as conn:
+        conn.execute("drop schema demo cascade")
+    refused = rendio("demo")
+    assert refused.returncode == 1
+    assert "rendio embedded remove" in refused.stderr
+    with psycopg.connect(url) as conn:
+        assert one(conn, "select count(*) from users") > 0
+    assert "No demo has left anything" in rendio("demo", "--proof").stderr

@@ -38,10 +38,10 @@ begin
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then
         perform rendio.raise_invalid('p_idempotency_key', 'required');
-    elsif p_prompt is null or p_prompt !~ '\S' then
-        perform rendio.raise_invalid('p_prompt', 'required, not blank');
     elsif length(p_prompt) > 4000 then
         perform rendio.raise_too_large('p_prompt', '4000 characters');
+    elsif p_prompt is null or p_prompt !~ '\S' then
+        perform rendio.raise_invalid('p_prompt', 'required, not blank');
     elsif jsonb_typeof(v_settings) <> 'object' then
         perform rendio.raise_invalid('p_settings', 'a JSON object');
     elsif octet_length(v_settings::text) > 16384 then

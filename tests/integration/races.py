@@ -6,7 +6,7 @@ waiting (``pg_locks.granted`` is false) does the referee let go of it, so they r
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -47,10 +47,10 @@ def race(
         referee.execute("set local role rendio_owner")
         referee.execute(*held)
         running = [pool.submit(outcome_of, tasks[0], sessions[0])]
-        wait_until_waiting(observer, sessions[:1])
+        wait_until_waiting(observer, sessions[:1], running)
         pairs = zip(tasks[1:], sessions[1:], strict=True)
         running += [pool.submit(outcome_of, *pair) for pair in pairs]
-        wait_until_waiting(observer, sessions)
+        wait_until_waiting(observer, sessions, running)
         referee.rollback()
         return [future.result() for future in running]
 
@@ -59,11 +59,14 @@ def _session(stack: ExitStack, url: str) -> Connection:
     return stack.enter_context(psycopg.connect(url, autocommit=True))
 
 
-def wait_until_waiting(observer: Connection, sessions: Iterable[Connection]) -> None:
+def wait_until_waiting(
+    observer: Connection, sessions: Iterable[Connection], running: Iterable[Future[Any]]
+) -> None:
     """Return once the server shows each of the sessions waiting for a lock."""
     pids = [session.info.backend_pid for session in sessions]
     deadline = time.monotonic() + PATIENCE
     while (seen := waiting(observer, pids)) < len(pids):
+        assert not any(future.done() for future in running), "no race: a session did not wait"
         assert time.monotonic() < deadline, f"no race: {seen} of {len(pids)} sessions waited"
         time.sleep(0.01)
 

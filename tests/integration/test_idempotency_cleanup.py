@@ -35,19 +35,19 @@ def app(db: str) -> Iterator[App]:
 
 
 def claim(app: App, start: datetime, number: int) -> None:
-    """Insert claims as generations write them, spread over the hour."""
+    """Insert claims as wide as a generation's, spread over the hour."""
     app.owner.execute(
         """
         insert into public.idempotency_log (
             user_id, idempotency_key, job_id, created_at, expires_at,
             operation_type, request_hash, response_data
         )
-        select gen_random_uuid(), gen_random_uuid(), job_id, at, at + interval '24 hours',
-            'generate_video_atomic', sha256(uuid_send(job_id)),
-            jsonb_build_object('job_id', job_id, 'status', 'pending', 'credits_used', 4)
+        select gen_random_uuid(), key, key, at, at + interval '24 hours',
+            'generate_video_atomic', decode(repeat('ab', 16), 'hex'),
+            '{"status": "pending", "credits_used": 4}'
         from generate_series(1, %(number)s) as n
         cross join lateral (
-            select gen_random_uuid() as job_id, %(start)s + interval '1 hour' * n / %(number)s as at
+            select gen_random_uuid() as key, %(start)s + interval '1 hour' * n / %(number)s as at
         ) as one
         """,
         {"number": number, "start": start},

@@ -17,11 +17,28 @@ def release(tmp_path: Path) -> Release:
     return Release(tmp_path / "release")
 
 
+@pytest.fixture(scope="session")
+def small_template(
+    server: Cluster,
+    profile: Profile,
+    new_name: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The URL of a database with the small release, to make copies of."""
+    url = profile.create_database(server.superuser_url, new_name())
+    Release(tmp_path_factory.mktemp("small")).apply(url)
+    yield url
+    server.drop(str(conninfo_to_dict(url)["dbname"]))
+
+
 @pytest.fixture
-def applied(release: Release, empty_db: str) -> str:
+def applied(server: Cluster, small_template: str, new_name: Callable[[], str]) -> Iterator[str]:
     """The URL of a database that the small release was applied to."""
-    release.apply(empty_db)
-    return empty_db
+    template = conninfo_to_dict(small_template)
+    name, login = new_name(), str(template["user"])
+    server.create(name, str(template["dbname"]), owner=login)
+    yield server.url(name, login)
+    server.drop(name)
 
 
 @pytest.fixture

@@ -244,13 +244,17 @@ def test_a_function_whose_file_is_gone_must_be_dropped(release: Release, applied
     assert not release.apply(applied).changed
 
 
-def test_a_file_may_move_to_another_module(release: Release, applied: str) -> None:
+def test_files_may_move_to_another_module(release: Release, applied: str) -> None:
     text = (release.root / COUNT).read_text()
     release.remove(COUNT)
     release.write("functions/other/count_things.sql", text)
+    policy = (release.root / "policies/things.sql").read_text()
+    release.remove("policies/things.sql")
+    release.write("policies/others.sql", policy)
     release.apply(applied)
     assert COUNT not in ledger(applied)
     assert not release.apply(applied).changed
+    assert migrate.drift(applied, release.root) == []
 
 
 def test_a_file_that_writes_more_than_its_path_says_is_refused(

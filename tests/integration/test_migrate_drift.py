@@ -128,6 +128,15 @@ def test_drift_stays_visible_through_an_apply(release: Release, applied: str) ->
     assert found == ["table public.things: grants to anon was added"]
 
 
+def test_files_that_take_turns_at_one_table_are_no_drift(release: Release, applied: str) -> None:
+    """The policy file granted first, then a versioned file; an edit of the first is later still."""
+    release.write("sql/0004_grant.sql", "grant insert on public.things to authenticated;\n")
+    release.apply(applied)
+    release.replace("policies/things.sql", "size < 100", "size < 50")
+    release.apply(applied)
+    assert migrate.drift(applied, release.root) == []
+
+
 def test_an_open_partition_is_drift(release: Release, empty_db: str) -> None:
     release.write(
         "sql/0004_events.sql",

@@ -50,13 +50,17 @@ def test_the_script_of_a_later_release_does_what_apply_does(
     scripted, applied = new_database(), new_database()
     for url in (scripted, applied):
         release.write("functions/core/old.sql", _function("old"))
+        release.write("functions/core/moved.sql", _function("moved"))
         release.apply(url)
         release.remove("functions/core/old.sql")
+        release.remove("functions/core/moved.sql")
         as_owner(
             url, "update rendio.migrations set state = 'running' where path ~ 'things_name_idx'"
         )
     release.write("sql/0004_drop.sql", "drop function public.old();\n")
     release.write("functions/core/new.sql", _function("new"))
+    release.write("functions/other/moved.sql", _function("moved"))
+    release.write("sql/0005_grant.sql", "grant insert on public.things to authenticated;\n")
     release.replace("policies/things.sql", "size < 100", "size < 50")
     release.replace("functions/core/count_things.sql", "count(*)", "count(id)")
     run_plan(psql, scripted, release.root)
@@ -64,6 +68,7 @@ def test_the_script_of_a_later_release_does_what_apply_does(
     assert catalogue(scripted) == catalogue(applied)
     assert ledger(scripted) == ledger(applied)
     assert not release.apply(scripted).changed
+    assert migrate.drift(scripted, release.root) == migrate.drift(applied, release.root) == []
 
 
 def _function(name: str) -> str:

@@ -242,18 +242,21 @@ def test_a_login_without_rights_is_told_all_of_them(
 
 
 def test_a_login_that_is_no_member_of_the_owner_is_told(
-    release: Release, applied: str, server: Cluster, admin: psycopg.Connection[Any]
+    release: Release, applied: str, server: Cluster
 ) -> None:
-    login = f"{admin.info.dbname}_stranger"
+    dbname = str(conninfo_to_dict(applied)["dbname"])
+    login = f"{dbname}_stranger"
+    admin = server.admin()
     admin.execute(f'create role "{login}" login')
     try:
-        url = server.url(admin.info.dbname, login)
+        url = server.url(dbname, login)
         errors = [
             error_of(lambda: release.apply(url)),
             error_of(lambda: migrate.status(url, release.root)),
         ]
     finally:
         admin.execute(f'drop role "{login}"')
+        admin.close()
     for error in errors:
         assert error.exit_code == 1
         assert f"grant rendio_owner to {login};" in str(error)
@@ -298,11 +301,12 @@ def test_a_read_only_database_is_told(
 
 
 def test_an_overload_that_somebody_adds_later_is_refused(
-    release: Release, applied: str, admin: psycopg.Connection[Any]
+    release: Release, applied: str, server: Cluster
 ) -> None:
-    admin.execute(
-        "create function public.count_things(text) returns int language sql as 'select 1'"
-    )
+    with server.admin(str(conninfo_to_dict(applied)["dbname"])) as admin:
+        admin.execute(
+            "create function public.count_things(text) returns int language sql as 'select 1'"
+        )
     error = error_of(lambda: release.apply(applied))
     assert error.exit_code == 7
     assert "function public.count_things(text), owner" in str(error)

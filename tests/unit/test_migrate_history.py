@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 from rendio.migrate.errors import NotOurs
-from rendio.migrate.ledger import Row, expected
+from rendio.migrate.ledger import Changes, Fingerprint, Row, attribute, bequeath, expected
 from rendio.migrate.preflight import check_server, release_key
 from rendio.migrate.session import _connect_error
 
@@ -63,15 +63,23 @@ def test_servers_older_than_15_are_refused(version: str, accepted: bool) -> None
     assert caught.value.exit_code == 7
 
 
-def _row(path: str, fingerprint: dict[str, dict[str, str | None]]) -> Row:
-    return Row(path, "", "applied", [], fingerprint)
+def _rows(**fingerprints: Fingerprint) -> dict[str, Row]:
+    return {path: Row(path, "", "applied", [path], kept) for path, kept in fingerprints.items()}
 
 
-def test_later_rows_win_and_nulls_take_away() -> None:
-    rows = [
-        _row("sql/0001_a.sql", {"table t": {"column a": "1", "column b": "1", "owner": "1"}}),
-        _row("sql/0002_b.sql", {"table t": {"column a": "2", "column b": None}}),
-        _row("sql/0003_c.sql", {"table u": {"owner": "1"}}),
-        _row("sql/0004_d.sql", {"table u": {"owner": None}}),
-    ]
-    assert expected({row.path: row for row in rows}) == {"table t": {"column a": "2", "owner": "1"}}
+def test_each_aspect_is_kept_by_the_file_that_wrote_it_last() -> None:
+    rows = _rows(a={"t": {"x": "1", "y": "1"}}, b={"t": {"z": "1"}})
+    changed: Changes = {"t": {"x": "2", "y": None}, "u": {"x": "1"}}
+    assert attribute(rows, "b", changed) == {
+        "a": {},
+        "b": {"t": {"z": "1", "x": "2"}, "u": {"x": "1"}},
+    }
+    assert attribute(rows, "c", {}) == {"c": {}}
+    assert expected(rows) == {"t": {"x": "1", "y": "1", "z": "1"}}
+
+
+def test_what_a_vanished_file_keeps_goes_to_the_one_that_defines_it_now() -> None:
+    rows = _rows(a={}, moved={"moved": {"x": "1"}, "t": {"y": "1"}}, z={"moved": {"w": "1"}})
+    rows["z"].defines.append("moved")
+    heirs = bequeath(rows, ("moved",))
+    assert heirs == {"z": {"moved": {"w": "1", "x": "1"}}, "a": {"t": {"y": "1"}}}

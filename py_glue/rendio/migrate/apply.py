@@ -6,7 +6,7 @@ transaction, announce themselves in the ledger first.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -243,14 +243,19 @@ class _Run:
             if identity not in before or identity in own or identity.startswith("policy ")
         }
 
-    def _write(self, file: File, state: str, defines: set[str], facts: ledger.Fingerprint) -> None:
-        row = self.rows.get(file.path)
-        if row is not None and row.state != "running":
-            facts = _merged(row.fingerprint, facts)
-        row = Row(file.path, file.checksum, state, sorted(defines), facts, self.tree.release)
+    def _write(self, file: File, state: str, defines: set[str], changes: ledger.Changes) -> None:
+        fingerprints = ledger.attribute(self.rows, file.path, changes)
+        own = fingerprints.pop(file.path)
         self.work.execute(f"set local role {OWNER}")
+        self._rewrite(fingerprints)
+        row = Row(file.path, file.checksum, state, sorted(defines), own, self.tree.release)
         ledger.write(self.work, row)
         self.rows[file.path] = row
+
+    def _rewrite(self, fingerprints: dict[str, ledger.Fingerprint]) -> None:
+        for path, fingerprint in fingerprints.items():
+            ledger.rewrite(self.work, path, fingerprint)
+            self.rows[path] = replace(self.rows[path], fingerprint=fingerprint)
 
     # -- versioned files --------------------------------------------------------------------
 
@@ -282,8 +287,9 @@ class _Run:
             if not file.as_caller or file is self.tree.versioned[0]:
                 raise
             reason = error.diag.message_primary
+        old = self.rows.get(file.path)
         with self._commit(step, OWNER, "skipped"):
-            self._write(file, "skipped", set(), {})
+            self._write(file, "skipped", set(old.defines) if old else set(), {})
         self.result.notices.append(message.skipped(file, reason))
         return f"skipped: {reason}"
 
@@ -301,7 +307,7 @@ class _Run:
             self._outside(step, "create index", file.statements[0].text, file)
         with self._commit(step, OWNER, "applied"):
             aspect = identity
-            facts: ledger.Fingerprint = {}
+            facts: ledger.Changes = {}
             for (thing, key), digest in self._describe().items():
                 if key == aspect:
                     facts[thing] = {key: digest}
@@ -444,6 +450,7 @@ class _Run:
                 if path.startswith("cron/") and self.scheduler.mine(name):
                     self.work.execute("select cron.unschedule(%s)", [name])
             self.work.execute(f"set local role {OWNER}")
+            self._rewrite(ledger.bequeath(self.rows, step.paths))
             for path in step.paths:
                 ledger.forget(self.work, path)
                 self.rows.pop(path, None)
@@ -480,11 +487,6 @@ def lock_line(table: Name) -> str:
     ledger does not hold.
     """
     return f"alter table only {table} enable row level security"
-
-
-def _merged(old: ledger.Fingerprint, new: ledger.Fingerprint) -> ledger.Fingerprint:
-    """A repeatable's earlier facts stay where this run changed nothing."""
-    return {thing: {**old.get(thing, {}), **new.get(thing, {})} for thing in old.keys() | new}
 
 
 def _our_tables(conn: Conn, names: list[Name]) -> list[Name]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from rendio.migrate.ledger import Fingerprint
+from rendio.migrate.ledger import Changes
 from rendio.migrate.sqltext import Thing
 
 Facts = dict[tuple[str, str], str]
@@ -32,11 +32,9 @@ def recorded(facts: Facts) -> dict[tuple[str, str], str]:
     return {key: digest(text) for key, text in facts.items() if key[1] != "partitions"}
 
 
-def changed(
-    before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, str], str]
-) -> Fingerprint:
-    """What a step did to the catalogue: new hashes, null where an aspect is gone."""
-    difference: Fingerprint = {}
+def changed(before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, str], str]) -> Changes:
+    """What a step did to the catalogue."""
+    difference: Changes = {}
     for thing, aspect in before.keys() | after.keys():
         new = after.get((thing, aspect))
         if new != before.get((thing, aspect)):

@@ -9,8 +9,11 @@ from psycopg import Connection
 OWNER = "rendio_owner"
 TABLE = "rendio.migrations"
 
-# object -> aspect -> hash of the definition; a null says that the aspect was removed.
-Fingerprint = dict[str, dict[str, str | None]]
+# object -> aspect -> hash of the definition. Each aspect is kept in one row only, that of the file
+# which wrote it last; so all rows together are the catalogue as applies have left it.
+Fingerprint = dict[str, dict[str, str]]
+# What a step did to it; None where an aspect is gone.
+Changes = dict[str, dict[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,12 @@ def owner(conn: Connection[Any]) -> str | None:
 
 
 def read(conn: Connection[Any]) -> dict[str, Row]:
-    """Return the ledger in the order in which its rows were written."""
+    """Return the ledger by path."""
     rows = conn.execute(
         """
         select path, checksum, state, defines, fingerprint, release, applied_by::text
         from rendio.migrations
-        order by finished_at nulls last, path
+        order by path
         """
     )
     return {
@@ -97,20 +100,67 @@ def write(conn: Connection[Any], row: Row) -> None:
     )
 
 
+def rewrite(conn: Connection[Any], path: str, fingerprint: Fingerprint) -> None:
+    """Change what a row keeps of the catalogue, and nothing else."""
+    conn.execute(
+        "update rendio.migrations set fingerprint = %s::jsonb::text where path = %s",
+        [json.dumps(fingerprint), path],
+    )
+
+
 def forget(conn: Connection[Any], path: str) -> None:
-    """Take out the row of a repeatable file that is gone, and so are its objects."""
+    """Take out the row of a repeatable file that is gone."""
     conn.execute("delete from rendio.migrations where path = %s", [path])
 
 
+def attribute(rows: dict[str, Row], path: str, changes: Changes) -> dict[str, Fingerprint]:
+    """Give what changed to the row of this file, and take it from the others.
+
+    Returns the new fingerprints of the rows concerned, always including this one's.
+    """
+    result = {}
+    for other, row in rows.items():
+        kept = _without(row.fingerprint, changes)
+        if kept != row.fingerprint:
+            result[other] = kept
+    own = result.get(path, rows[path].fingerprint if path in rows else {})
+    result[path] = merged(own, changes)
+    return result
+
+
+def bequeath(rows: dict[str, Row], gone: tuple[str, ...]) -> dict[str, Fingerprint]:
+    """Give what the rows of vanished files still keep to the rows that define the objects now."""
+    left = {path: row for path, row in rows.items() if path not in gone}
+    result: dict[str, Fingerprint] = {}
+    for path in gone:
+        for thing, aspects in rows[path].fingerprint.items():
+            heir = min((p for p, row in left.items() if thing in row.defines), default=min(left))
+            old = result.get(heir, left[heir].fingerprint)
+            result[heir] = merged(old, {thing: dict(aspects)})
+    return result
+
+
+def _without(fingerprint: Fingerprint, changes: Changes) -> Fingerprint:
+    kept = {
+        thing: {a: digest for a, digest in aspects.items() if a not in changes.get(thing, {})}
+        for thing, aspects in fingerprint.items()
+    }
+    return {thing: aspects for thing, aspects in kept.items() if aspects}
+
+
+def merged(fingerprint: Fingerprint, changes: Changes) -> Fingerprint:
+    """A fingerprint with what changed put over it."""
+    result = _without(fingerprint, changes)
+    for thing, aspects in changes.items():
+        new = {aspect: digest for aspect, digest in aspects.items() if digest is not None}
+        if new:
+            result[thing] = {**result.get(thing, {}), **new}
+    return result
+
+
 def expected(rows: dict[str, Row]) -> Fingerprint:
-    """Fold the rows, oldest first, into the catalogue that they should have left."""
+    """The catalogue as applies have left it."""
     facts: Fingerprint = {}
     for row in rows.values():
-        for thing, aspects in row.fingerprint.items():
-            known = facts.setdefault(thing, {})
-            for aspect, digest in aspects.items():
-                if digest is None:
-                    known.pop(aspect, None)
-                else:
-                    known[aspect] = digest
-    return {thing: aspects for thing, aspects in facts.items() if aspects}
+        facts = merged(facts, {thing: dict(aspects) for thing, aspects in row.fingerprint.items()})
+    return facts

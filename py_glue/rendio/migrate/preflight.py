@@ -89,8 +89,9 @@ def history(tree: Tree, rows: dict[str, Row]) -> Iterator[Problem]:
     applied = [row for row in done if row.state == "applied"]
     for row in sorted(done, key=lambda row: row.path):
         if row.path not in files:
+            done_to = "begun" if row.state == "running" else "applied"
             yield Problem(
-                EditedFile, f"{row.path} was applied and is gone: restore it from version control"
+                EditedFile, f"{row.path} was {done_to} and is gone: restore it from version control"
             )
         elif row.state == "applied" and files[row.path].checksum != row.checksum:
             yield Problem(

@@ -110,6 +110,7 @@ def _file_lines(tree: Tree, file: File) -> Iterator[str]:
     yield text_of(file)
     if file.as_caller:
         yield f"set local role {OWNER};"
+    yield f"select pg_temp.rendio_look({_arrays(file.creates)}) \\g /dev/null"
     yield _end(file)
 
 
@@ -128,6 +129,7 @@ def _functions(step: Step) -> Iterator[str]:
         yield "set local check_function_bodies = off;"
         for file in step.files:
             yield text_of(file)
+        yield f"select pg_temp.rendio_look({_arrays(things)}) \\g /dev/null"
         for file in step.files:
             yield _end(file)
 
@@ -176,8 +178,8 @@ def _forget(state: State, step: Step) -> Iterator[str]:
             if path.startswith("cron/") and state.scheduler.mine(name):
                 yield f"select cron.unschedule({literal(name)});"
         yield f"set local role {OWNER};"
-        for path in step.paths:
-            yield f"delete from rendio.migrations where path = {literal(path)};"  # noqa: S608
+        paths = ", ".join(map(literal, step.paths))
+        yield f"select pg_temp.rendio_forget(array[{paths}]) \\g /dev/null"
 
     return _transaction(None, lines())
 

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import psycopg
 
 from rendio.cli.common import Exit, Failure
-
-if TYPE_CHECKING:
-    from rendio.demo.run import Outcome
-    from rendio.demo.screen import Screen
+from rendio.demo import DemoError, run
+from rendio.demo.run import Outcome
+from rendio.demo.screen import Screen, Silence
+from rendio.embedded import EmbeddedError, Server, default_server
+from rendio.errors import RendioError
+from rendio.migrate import MigrateError
 
 USERS, GENERATIONS = 1_000, 20_000
 
@@ -51,61 +53,54 @@ def demo(
     _forget_environment()
     screen = _screen(as_json)
     with _failures():
+        server = default_server()
         if proof_only:
-            outcome = _check()
+            outcome = run.proof_again(server)
         elif at_size:
-            outcome = _play(screen, (users or USERS, generations or GENERATIONS))
+            outcome = _play_load(server, screen, users or USERS, generations or GENERATIONS)
         else:
-            outcome = _play(screen, None)
+            outcome = _play_day(server, screen)
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
-        _show(screen, outcome, verbose)
+        _show(outcome, screen, verbose)
     if not outcome.ok:
         raise click.exceptions.Exit(Exit.FAILED)
-    if not as_json and not proof_only:
+    if not proof_only:
         screen.say(NEXT.format(rendio=_program()))
 
 
-def _play(screen: "Screen", size: tuple[int, int] | None) -> "Outcome":
-    from rendio.demo import run
-    from rendio.embedded import default_server
-
-    server = default_server()
+def _play_day(server: Server, screen: Screen) -> Outcome:
     with run.fresh_database(server, screen) as conn:
-        if size:
-            run.play_load(conn, server.url(), screen, *size)
-            return run.report(conn, "size.sql")
         run.play_day(conn, server.url(), screen)
         return run.report(conn, "day.sql")
 
 
-def _check() -> "Outcome":
-    from rendio.demo import run
-    from rendio.embedded import default_server
+def _play_load(server: Server, screen: Screen, users: int, generations: int) -> Outcome:
+    with run.fresh_database(server, screen) as conn:
+        run.play_load(conn, server.url(), screen, users, generations)
+        return run.report(conn, "size.sql")
 
-    return run.proof_again(default_server())
 
-
-def _show(screen: "Screen", outcome: "Outcome", verbose: bool) -> None:
+def _show(outcome: Outcome, screen: Screen, verbose: bool) -> None:
     if verbose:
         screen.queries(outcome.queries)
     if outcome.table:
         screen.table(outcome.table)
-        screen.paragraph(outcome.cron or "")
+    if outcome.cron:
+        screen.paragraph(outcome.cron)
     screen.proof(outcome.proof)
     if outcome.ok:
         screen.verdict("Every check holds.", ok=True)
-    elif outcome.table and not outcome.table.adds_up:
+    elif all(check.ok for check in outcome.proof):
         screen.verdict("The table's credits do not add up to what is left.", ok=False)
     else:
-        screen.verdict("What is marked ✗ does not hold.", ok=False)
+        told = f"What is marked ✗ does not hold. Its query:  {_program()} demo --proof -v"
+        screen.verdict(told, ok=False)
 
 
-def _screen(as_json: bool) -> "Screen":
+def _screen(as_json: bool) -> Screen:
     """What fits where the output goes."""
-    from rendio.demo.screen import Screen, Silence
-
     if as_json:
         return Silence()
     if sys.stdout.isatty() and find_spec("rich") and os.environ.get("TERM") != "dumb":
@@ -117,14 +112,11 @@ def _screen(as_json: bool) -> "Screen":
 
 def _program() -> str:
     """How to call rendio from here."""
-    called = shutil.which(sys.argv[0])
-    found = shutil.which("rendio")
+    called, found = shutil.which(sys.argv[0]), shutil.which("rendio")
     if not called or (found and Path(found).samefile(called)):
         return "rendio"
-    with_path = Path(called)
-    return (
-        str(with_path.relative_to(Path.cwd())) if with_path.is_relative_to(Path.cwd()) else called
-    )
+    here = Path.cwd()
+    return str(Path(called).relative_to(here)) if Path(called).is_relative_to(here) else called
 
 
 def _forget_environment() -> None:
@@ -135,13 +127,6 @@ def _forget_environment() -> None:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    import psycopg
-
-    from rendio.demo import DemoError
-    from rendio.embedded import EmbeddedError
-    from rendio.errors import RendioError
-    from rendio.migrate import MigrateError
-
     try:
         yield
     except MigrateError as error:

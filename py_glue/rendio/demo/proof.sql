@@ -3,11 +3,12 @@ select
     'The books agree' as claim,
     count(*) = 0 as holds,
     format(
-        '%s in %s: reconcile_credits()',
+        '%s in %s: %s',
         demo.n(count(*), 'discrepancy'),
-        (select demo.n(count(*), 'ledger entry') from public.quota_log)
+        (select demo.n(count(*), 'ledger entry') from public.quota_log),
+        coalesce(string_agg(distinct r.problem, ', '), 'reconcile_credits()')
     ) as found
-from public.reconcile_credits();
+from public.reconcile_credits() as r;
 
 with moved as (
     select
@@ -26,7 +27,7 @@ select
     'Credits add up' as claim,
     m.granted + m.bought - m.spent + m.given_back = sum(u.credits_remaining) as holds,
     format(
-        '%s granted + %s bought - %s spent + %s given back = %s left',
+        '%s granted + %s bought - %s spent + %s back = %s left',
         demo.n(m.granted), demo.n(m.bought), demo.n(m.spent), demo.n(m.given_back),
         demo.n(sum(u.credits_remaining))
     ) as found
@@ -63,7 +64,7 @@ select
     bool_and(k.jobs = 1 and k.firsts <= 1 and j.job_id is not null)
     and count(*) = (select count(*) from public.video_jobs) as holds,
     format(
-        '%s with %s, one of them %s, made %s',
+        '%s with %s (one %s) made %s',
         demo.n(sum(k.requests), 'request'), demo.n(count(*), 'key'),
         demo.n(max(k.requests), 'time'), demo.n(count(j.job_id), 'job')
     ) as found
@@ -79,7 +80,7 @@ select
             or coalesce(r.refunds, 0) <> (j.credits_refunded > 0)::integer
     ) = 0 as holds,
     format(
-        '%s: %s completed, %s failed and given back, %s open',
+        '%s: %s completed, %s refunded, %s open',
         (
             select demo.n(count(*), 'webhook') from demo.calls as c
             where c.call in ('complete_video_job', 'fail_video_job')

@@ -53,7 +53,7 @@ def fresh_database(server: Server, screen: Screen) -> Iterator[psycopg.Connectio
     """The embedded database, made anew with everything applied and an empty diary."""
     with screen.stage("Starting PostgreSQL") as stage:
         server.ensure_started()
-        stage.result = f"PostgreSQL {server.version} is running; its data are in {server.data_dir}"
+        stage.result = f"PostgreSQL {server.version} is running in {server.data_dir}"
     with database.alone(server) as admin:
         with screen.stage("Applying the SQL") as stage:
             database.start_over(server, admin)
@@ -78,16 +78,12 @@ def play_load(
     conn: psycopg.Connection[Any], url: str, screen: Screen, users: int, generations: int
 ) -> None:
     load = Load(url, database.as_service(url), users, generations)
-    rate = 0.0
     with screen.stage("Generating videos", generations) as stage:
         started = time.monotonic()
         for asked in load.play():
-            if asked < generations or not rate:
-                rate = asked / (time.monotonic() - started)
-                stage.step(f"{rate:,.0f} a second", asked)
-            else:
-                stage.step("the last jobs end", asked)
-        stage.result = f"{rate:,.0f} videos a second: {note(conn, PLAYED)}"
+            rate = f"{asked / (time.monotonic() - started):,.0f} a second"
+            stage.step("the last ones end" if asked == generations else rate, asked)
+        stage.result = f"{generations:,} videos, {rate}: {note(conn, PLAYED)}"
 
 
 def report(conn: psycopg.Connection[Any], table_of: str) -> Outcome:

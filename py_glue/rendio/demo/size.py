@@ -24,7 +24,7 @@ from rendio.demo.diary import Diary, DiaryClient
 from rendio.errors import InsufficientCredits, NotYourAccount
 from rendio.results import ClaimedJob
 
-PHONES, WORKERS = 4, 3  # threads
+PHONES, WORKERS = 4, 8  # threads
 BATCH = 20  # jobs that a worker claims at once
 SAVED_AT = 500  # entries of a diary
 PATIENCE = 30.0  # seconds that the last jobs have to end

@@ -3,11 +3,14 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import servers
 from migrate_trees import Release, catalogue, error_of, ledger, query, steps
 from rendio import migrate
+from servers import Cluster
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -35,14 +38,17 @@ def test_two_at_once_both_succeed_one_after_the_other(release: Release, empty_db
     assert migrate.drift(empty_db, release.root) == []
 
 
-def test_two_databases_at_once_meet_in_the_roles(
-    release: Release, empty_db: str, new_database: Callable[[], str]
+def test_databases_of_one_server_at_once_meet_in_the_roles(
+    release: Release, server: Cluster
 ) -> None:
-    urls = [empty_db, new_database(), new_database()]
-    with ThreadPoolExecutor(len(urls)) as pool:
-        results = list(pool.map(release.apply, urls))
-    assert all(result.changed for result in results)
-    assert catalogue(urls[0]) == catalogue(urls[1]) == catalogue(urls[2])
+    """On a server without our roles each apply would create them; the lock is per database."""
+    with servers.private_cluster(Path(server.psql_path).parent, superuser="postgres") as cluster:
+        urls = [cluster.create(f"app{n}") for n in range(4)]
+        with ThreadPoolExecutor(len(urls)) as pool:
+            results = list(pool.map(release.apply, urls))
+        assert all(result.changed for result in results)
+        facts = [catalogue(url) for url in urls]
+    assert all(other == facts[0] for other in facts)
 
 
 def test_a_lock_not_obtained_names_its_holder(release: Release, empty_db: str) -> None:

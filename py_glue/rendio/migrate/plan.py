@@ -44,6 +44,8 @@ class Plan:
                 lines.append(f"    locks: {locks_text(locks)}")
             elif step.kind == CRON and self.state.scheduler.mode not in ("here", "installable"):
                 lines.append(f"    only recorded: {self.state.scheduler.note}")
+        if not any(existing_locks(step, self.state) for step in self.steps):
+            lines.append("No step locks an existing table.")
         return lines
 
     def as_json(self) -> dict[str, Any]:

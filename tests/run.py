@@ -53,8 +53,8 @@ def _run(kind: str, narrowed: list[str], first: bool) -> tuple[dict[str, Any], i
         if kind != "url":
             environment["RENDIO_TEST_SERVER"] = kind
         scope = narrowed or ["-n", "2", "--dist", "worksteal", str(TESTS)]
-        if not first:  # unit tests need no server: once is enough
-            scope.append(f"--ignore={TESTS / 'unit'}")
+        if not first:
+            scope += ["-m", "not once", f"--ignore={TESTS / 'unit'}"]
         print(f"\n== {kind}", flush=True)
         command = [sys.executable, "-m", "pytest", "--quiet", *scope]
         code = subprocess.run(command, env=environment).returncode

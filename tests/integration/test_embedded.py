@@ -19,6 +19,8 @@ import servers
 from rendio import embedded
 from rendio.embedded import EmbeddedError, Server
 
+pytestmark = pytest.mark.once
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it becomes another user")
 FAST = {"fsync": "off", "max_connections": "20"}
 

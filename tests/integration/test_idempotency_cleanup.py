@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rpc import App
 
+pytestmark = pytest.mark.once
+
 CLAIMS = 1_000_000
 DAYS = 30
 BUSY_HOUR, BUSY = 20, 10

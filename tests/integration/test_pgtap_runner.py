@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 from pgtap_runner import cli, core, loader, run_file
 from servers import Cluster
 
+pytestmark = pytest.mark.once
+
 pytest_plugins = ["pytester"]
 
 

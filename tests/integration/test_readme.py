@@ -10,6 +10,8 @@ import psycopg
 import pytest
 import servers
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent

@@ -13,6 +13,8 @@ import pytest
 import servers
 from servers import Cluster
 
+pytestmark = pytest.mark.once
+
 
 def test_empty_databases_are_apart(
     server: Cluster, empty_db: str, connect: Callable[..., Any]

@@ -51,10 +51,11 @@ class Clusters:
     def of(self, profile: Profile) -> servers.Cluster:
         """Return the profile's cluster, started and with the profile's roles."""
         if profile.superuser not in self.running:
-            cluster = servers.private_cluster(
-                self.bin_dir, superuser=profile.superuser, settings=profile.settings
+            self.running[profile.superuser] = self.stack.enter_context(
+                servers.private_cluster(
+                    self.bin_dir, superuser=profile.superuser, settings=profile.settings
+                )
             )
-            self.running[profile.superuser] = self.stack.enter_context(cluster)
         cluster = self.running[profile.superuser]
         profile.prepare_cluster(cluster.superuser_url)
         return cluster
@@ -317,7 +318,9 @@ def test_supabase_schedules_on_its_pg_cron(clusters: Clusters) -> None:
     for _ in range(2):
         migrate.apply(url)
     with psycopg.connect(url) as conn:
-        jobs = dict(conn.execute("select jobname, username::text from cron.job").fetchall())
+        jobs: dict[str, str] = dict(
+            conn.execute("select jobname, username::text from cron.job").fetchall()
+        )
         assert jobs.keys() >= JOBS
         assert set(jobs.values()) == {"postgres"}
         for (command,) in conn.execute("select command from cron.job").fetchall():

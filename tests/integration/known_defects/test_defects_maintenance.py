@@ -228,7 +228,7 @@ class TestDefect2_43_UnboundedCleanUp:
     """Once a day one statement deletes whatever there is, waiting for every lock on its way."""
 
     def test_succeeds_on_the_plan(self, plan: Plan) -> None:
-        schedule, command = plan.owner.execute("select schedule, command from cron.job").fetchone()
+        [(schedule, command)] = plan.owner.execute("select schedule, command from cron.job")
         assert schedule == "0 2 * * *"
         plan.owner.execute(
             "insert into public.idempotency_log (idempotency_key, operation_type, expires_at)"
@@ -379,9 +379,9 @@ class TestDefect2_57_TransactionPooling:
             one.execute("select set_config('request.jwt.claims', %s, true)", [self.CLAIMS])
             one.execute("set local role authenticated")
             job = generate(one, ALICE)["job_id"]
-            pid = one.execute("select pg_backend_pid()").fetchone()
+            pid = value(one, "select pg_backend_pid()")
         with two.transaction():
-            assert two.execute("select pg_backend_pid()").fetchone() == pid, "not the same session"
+            assert value(two, "select pg_backend_pid()") == pid, "not the same session"
             two.execute("set local role authenticated")
             with refused("PT401", "not_authenticated"), two.transaction():
                 generate(two, ALICE)
@@ -390,7 +390,7 @@ class TestDefect2_57_TransactionPooling:
             call(two, "complete_video_job", "fal", "fal-1", "https://cdn/1.mp4")
         # Nothing that outlives its transaction: no lock, no temporary table, no listener.
         locks = "select count(*) from pg_locks where locktype = 'advisory' and pid = %s"
-        assert value(one, locks, *pid) == 0
+        assert value(one, locks, pid) == 0
         assert value(one, "select pg_my_temp_schema()") == 0
         assert value(one, "select count(*) from pg_listening_channels()") == 0
 

@@ -32,6 +32,8 @@ begin
                 when lock_not_available then
                     raise warning 'partition of % from % waits for the next run',
                         v_policy.parent, v_from;
+                    -- Behind the same reader the others would each wait their second too.
+                    exit;
             end;
         end loop;
     end loop;

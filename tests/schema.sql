@@ -186,7 +186,7 @@ create function rendio.is_open_guest(p_user public.users)
     returns boolean
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.job_json(p_job public.video_jobs)
+create function rendio.job_json(p_job public.video_jobs, p_model_name text)
     returns jsonb
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 

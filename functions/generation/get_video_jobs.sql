@@ -19,14 +19,19 @@ begin
     -- One more than the page tells whether there is a next one.
     select
         coalesce(
-            jsonb_agg(rendio.job_json(page.job) order by page.n) filter (where page.n <= p_limit),
+            jsonb_agg(rendio.job_json(page.job, page.model_name) order by page.n)
+            filter (where page.n <= p_limit),
             '[]'
         ),
         count(*)
     into v_jobs, v_count
     from (
-        select j as job, row_number() over (order by j.job_id desc) as n
+        select
+            j as job,
+            m.name as model_name,
+            row_number() over (order by j.job_id desc) as n
         from public.video_jobs as j
+        left join public.models as m on m.id = j.model_id
         where j.user_id = p_user_id
             and j.job_id < coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             and j.deleted_at is null

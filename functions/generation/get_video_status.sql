@@ -18,7 +18,9 @@ begin
     if not found then
         perform rendio.raise_job_not_found(jsonb_build_object('job_id', p_job_id));
     end if;
-    return rendio.job_json(v_job);
+    return rendio.job_json(
+        v_job, (select m.name from public.models as m where m.id = v_job.model_id)
+    );
 end;
 $$;
 

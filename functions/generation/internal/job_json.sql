@@ -1,4 +1,4 @@
-create or replace function rendio.job_json(p_job public.video_jobs)
+create or replace function rendio.job_json(p_job public.video_jobs, p_model_name text)
 returns jsonb
 language sql
 stable
@@ -9,7 +9,7 @@ as $$
     select jsonb_build_object(
         'job_id', p_job.job_id,
         'model_id', p_job.model_id,
-        'model_name', (select m.name from public.models as m where m.id = p_job.model_id),
+        'model_name', p_model_name,
         'prompt', p_job.prompt,
         'settings', p_job.settings,
         'status', p_job.status,
@@ -24,7 +24,7 @@ as $$
     );
 $$;
 
-comment on function rendio.job_json(public.video_jobs) is
+comment on function rendio.job_json(public.video_jobs, text) is
 $$A job as clients see it.
 
 status is pending, processing, completed or failed; error_code of a failed one provider_error,
@@ -35,4 +35,5 @@ timed_out, cancelled or refunded.
     credits_used: integer, credits_refunded: integer, created_at: timestamptz,
     completed_at: timestamptz?}$$;
 
-revoke execute on function rendio.job_json(public.video_jobs) from public, anon, authenticated;
+revoke execute on function rendio.job_json(public.video_jobs, text)
+from public, anon, authenticated;

@@ -10,7 +10,7 @@ do $$ begin
 end $$;
 
 select set_eq(
-    $$ select k from public.video_jobs as j, jsonb_object_keys(rendio.job_json(j)) as k
+    $$ select k from public.video_jobs as j, jsonb_object_keys(rendio.job_json(j, 'Veo 3.1')) as k
        where j.job_id = current_setting('story.job')::uuid $$,
     array['job_id', 'model_id', 'model_name', 'prompt', 'settings', 'status', 'error_code',
         'error_message', 'video_url', 'thumbnail_url', 'credits_used', 'credits_refunded',
@@ -18,7 +18,7 @@ select set_eq(
     'the keys of a job'
 );
 select is(
-    (select rendio.job_json(j) ->> 'model_name' from public.video_jobs as j
+    (select rendio.job_json(j, 'Veo 3.1') ->> 'model_name' from public.video_jobs as j
      where j.job_id = current_setting('story.job')::uuid),
     'Veo 3.1', 'with the model''s name'
 );

@@ -44,12 +44,10 @@ with (
     autovacuum_vacuum_scale_factor = 0.05
 );
 
--- Two small indexes rather than one: claiming reads the first in order of arrival and never
--- meets the thousands that are already at a provider; a generation pays for the first alone.
-create index video_jobs_pending_idx on public.video_jobs (times_out_at)
-where status = 'pending';
-create index video_jobs_processing_idx on public.video_jobs (times_out_at)
-where status = 'processing';
+-- Status first: claiming reads the pending ones in order of arrival and never meets the thousands
+-- that are already at a provider, and a generation opens one index for both uses.
+create index video_jobs_status_times_out_at_idx on public.video_jobs (status, times_out_at)
+where status in ('pending', 'processing');
 
 alter table public.video_jobs enable row level security;
 

@@ -155,7 +155,7 @@ create function rendio.check_text(p_value text, p_argument text, p_limit integer
 
 create function rendio.claim_idempotency_key(p_user_id uuid, p_key uuid, p_operation text, p_request_hash bytea, p_response jsonb, p_job_id uuid, p_at timestamp with time zone)
     returns jsonb
-    language plpgsql volatile security invoker;
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 50000)
     returns bigint
@@ -220,7 +220,7 @@ create function rendio.partition_name(p_policy rendio.partition_policies, p_from
 
 create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false)
     returns bigint
-    language plpgsql volatile security invoker;
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.purge_cron_history()
     returns bigint
@@ -266,7 +266,7 @@ create function rendio.replay_purchase(p_user_id uuid, p_store text, p_environme
     returns jsonb
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.request_hash(p_operation text, p_arguments jsonb)
+create function rendio.request_hash(p_request text)
     returns bytea
     language sql stable parallel safe security invoker;
 
@@ -279,8 +279,8 @@ create function rendio.require_service()
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.require_user(p_user_id uuid)
-    returns uuid
-    language plpgsql stable security invoker;
+    returns void
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
     returns integer
@@ -565,8 +565,7 @@ create table public.video_jobs (
     constraint video_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
 )
 with (fillfactor=85, autovacuum_vacuum_scale_factor=0.05);
-CREATE INDEX video_jobs_pending_idx ON public.video_jobs USING btree (times_out_at) WHERE ((status)::text = 'pending'::text);
-CREATE INDEX video_jobs_processing_idx ON public.video_jobs USING btree (times_out_at) WHERE ((status)::text = 'processing'::text);
+CREATE INDEX video_jobs_status_times_out_at_idx ON public.video_jobs USING btree (status, times_out_at) WHERE ((status)::text = ANY (ARRAY['pending'::text, 'processing'::text]));
 alter table public.video_jobs enable row level security;
 create policy video_jobs_select_own on public.video_jobs for select to authenticated
     using ((user_id = ( SELECT auth.uid() AS uid)) AND (deleted_at IS NULL));

@@ -35,7 +35,7 @@ begin
         p_user_id,
         p_idempotency_key,
         'add_credits',
-        rendio.request_hash('add_credits', jsonb_build_array(p_amount, p_reason)),
+        rendio.request_hash(jsonb_build_array('add_credits', p_amount, p_reason)::text),
         v_response,
         null,
         v_now

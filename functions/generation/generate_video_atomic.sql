@@ -2,10 +2,10 @@
 -- response already in it (so the job's id is made first), balance, ledger, job.
 -- Only identity and the form of the arguments come before the claim: a retry of a paid call is
 -- answered even when the model has been retired since.
--- The one call that every second counts, so the writes that rendio.claim_idempotency_key and
--- rendio.post_entry do for all others stand here in place, in the same form; those helpers take
--- over when a write finds the key taken or the balance short. An assignment evaluates a call in
--- place, where `perform` would start the executor for it: hence v_user_id.
+-- The one call that every second counts, so what rendio.claim_idempotency_key and
+-- rendio.post_entry do for all others stands here in place, in the same form; those helpers take
+-- over when a write finds the key taken or the balance short. The service, which passes
+-- rendio.require_user with any id, is not sent through it.
 create or replace function public.generate_video_atomic(
     p_user_id uuid,
     p_model_id uuid,
@@ -20,10 +20,10 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_user_id uuid;
     v_now timestamptz := rendio.clock();
     v_job_id uuid := rendio.uuid_v7(v_now);
     v_settings jsonb := coalesce(p_settings, '{}');
+    v_settings_text text := v_settings::text;
     v_cost integer;
     v_provider text;
     v_hash bytea;
@@ -33,7 +33,9 @@ declare
     v_seq bigint;
     v_at timestamptz;
 begin
-    v_user_id := rendio.require_user(p_user_id);
+    if p_user_id is null or not rendio.caller_is_service() then
+        perform rendio.require_user(p_user_id);
+    end if;
     if p_model_id is null then
         perform rendio.raise_invalid('p_model_id', 'required');
     elsif p_idempotency_key is null then
@@ -44,7 +46,7 @@ begin
         perform rendio.raise_invalid('p_prompt', 'required, not blank');
     elsif jsonb_typeof(v_settings) <> 'object' then
         perform rendio.raise_invalid('p_settings', 'a JSON object');
-    elsif octet_length(v_settings::text) > 16384 then
+    elsif octet_length(v_settings_text) > 16384 then
         perform rendio.raise_too_large('p_settings', '16384 bytes');
     end if;
 
@@ -53,7 +55,7 @@ begin
     where m.id = p_model_id and m.is_available;
 
     v_hash := rendio.request_hash(
-        'generate_video_atomic', jsonb_build_array(p_model_id, p_prompt, v_settings)
+        'generate_video_atomic' || p_model_id::text || v_settings_text || p_prompt
     );
     v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
     insert into public.idempotency_log (

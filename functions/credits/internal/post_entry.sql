@@ -4,8 +4,6 @@
 -- that update, so the row lock orders them: seq has no gaps and time never runs against it, in
 -- whatever order the transactions began. Callers hold their claims and jobs already; nothing locks
 -- a job after this.
--- No `set search_path`: on the hot path each costs 2% of a generation, and only the owner may call
--- this, from functions that have pinned theirs.
 create or replace function rendio.post_entry(
     p_user_id uuid,
     p_change bigint,
@@ -18,6 +16,7 @@ returns bigint
 language plpgsql
 volatile
 security invoker
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_is_grant boolean := p_change > 0

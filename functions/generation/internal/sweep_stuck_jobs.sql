@@ -18,7 +18,7 @@ begin
         select j
         from public.video_jobs as j
         join public.users as u on u.id = j.user_id
-        -- One arm for each partial index; with `in` the planner would read the whole table.
+        -- One arm for each status: each is one range of the index.
         where (j.status = 'pending' and j.times_out_at <= v_now)
             or (j.status = 'processing' and j.times_out_at <= v_now)
         order by j.times_out_at

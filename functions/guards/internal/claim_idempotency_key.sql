@@ -2,8 +2,6 @@
 -- first one commits; then it looks again and replays. The look before it only spares a replay the
 -- failed insert. Never `do update`: it would take a transaction id on every replay.
 -- Each turn of the loop means that somebody else's row came or went in between.
--- No `set search_path`: on the hot path each costs 2% of a generation, and only the owner may call
--- this, from functions that have pinned theirs.
 create or replace function rendio.claim_idempotency_key(
     p_user_id uuid,
     p_key uuid,
@@ -17,6 +15,7 @@ returns jsonb
 language plpgsql
 volatile
 security invoker
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_first public.idempotency_log;

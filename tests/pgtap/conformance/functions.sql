@@ -36,17 +36,11 @@ select is_empty(
 
 -- Names are bound to what they were written for. Last, pg_temp: left out, it would be searched
 -- first for types, and anybody's temporary domain would run as the owner.
-select set_eq(
+select is_empty(
     $$ select name from ours
        where not is_atomic
            and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false) $$,
-    -- On the hot path each pin costs; only functions that have pinned theirs can call these.
-    array[
-        'rendio.claim_idempotency_key(uuid,uuid,text,bytea,jsonb,uuid,timestamp with time zone)',
-        'rendio.post_entry(uuid,bigint,text,uuid,timestamp with time zone,boolean)',
-        'rendio.require_user(uuid)'
-    ],
-    'every function pins its path, or was bound when it was made, or is one of these helpers'
+    'every function pins its path, or was bound when it was made'
 );
 select is_empty(
     $$ select name from ours
@@ -66,13 +60,13 @@ select set_eq(
     'a helper does only where cron, apply or a trigger calls it'
 );
 
--- The caller is checked before anything else: in the first statement, or in the first declaration.
+-- The caller is checked before anything else; the hot call asks in place whether it is the service.
 select is_empty(
     $$ select name from ours
        where nspname = 'public' and proname <> 'get_models'
-           and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*(perform|v_\\w+ :=) '
-               'rendio\\.require_(user|service)\\('
-           and body !~ E'^\\s*declare\\s+v_\\w+ uuid := rendio\\.require_user\\(p_user_id\\);' $$,
+           and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*'
+               '(if p_user_id is null or not rendio\\.caller_is_service\\(\\) then\\s+)?'
+               'perform rendio\\.require_(user|service)\\(' $$,
     'an RPC checks its caller before anything else; get_models is for anyone'
 );
 select is_empty(

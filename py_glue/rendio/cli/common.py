@@ -36,9 +36,9 @@ def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--embedded", is_flag=True, help="Use the embedded database, started when needed."
     )(command)
-    return click.option(
-        "--url", metavar="URL", help="Connection URL; DATABASE_URL when left out."
-    )(command)
+    return click.option("--url", metavar="URL", help="Connection URL; DATABASE_URL when left out.")(
+        command
+    )
 
 
 def resolve_url(url: str | None, embedded: bool) -> str:

@@ -10,6 +10,8 @@ from migrate_trees import as_owner, query
 from rendio import __version__
 from rendio.cli import main
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def rendio() -> Any:

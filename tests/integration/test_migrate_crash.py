@@ -17,6 +17,8 @@ import pytest
 from migrate_trees import Release, catalogue, ledger, query, row_of
 from rendio import migrate, sqlfiles
 
+pytestmark = pytest.mark.once
+
 # Run as a program of its own: applies, and dies at the n-th commit (before or after it) or at the
 # n-th statement. Prints nothing; the signal is the answer.
 DYING = """

@@ -10,6 +10,8 @@ from migrate_trees import Release, as_owner, catalogue, error_of, ledger, query
 from rendio import migrate, sqlfiles
 from servers import Cluster
 
+pytestmark = pytest.mark.once
+
 Psql = Callable[[str, str], "subprocess.CompletedProcess[str]"]
 
 

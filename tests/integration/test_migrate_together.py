@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import servers
 from migrate_trees import Release, catalogue, error_of, ledger, query, steps
 from rendio import migrate
 from servers import Cluster
+
+pytestmark = pytest.mark.once
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

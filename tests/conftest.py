@@ -69,6 +69,7 @@ def pytest_terminal_summary(
     reasons = Counter(_skip_reason(report) for report in stats.get("skipped", []))
     told = {
         "server": run.kind if isinstance(run, Run) else "none",
+        "profile": profiles.from_environment().name,
         "version": run.version if isinstance(run, Run) else "",
         "assertions": sum(assertions),
         "python": len(passed) - len(assertions),

@@ -1,6 +1,7 @@
 """``make test``: install what is missing, run the tests on each server, show what was tested.
 
-Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``.
+Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``. With
+``--profiles`` the first server then takes the other shapes of database too (see profiles/).
 RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
 RENDIO_APT=0 forbids to install anything.
 """
@@ -20,11 +21,12 @@ from rendio import embedded
 
 TESTS = Path(__file__).parent
 PRIVATE = ("debian", "embedded")  # the oldest PostgreSQL that is supported, and the newest
-COLUMNS = ("server", "version", "SQL assertions", "Python tests", "failed", "skipped")
+PROFILES = ("supabase", "supabase_open", "rds")
+COLUMNS = ("server", "version", "profile", "SQL assertions", "Python tests", "failed", "skipped")
 
 
 def main() -> int:
-    narrowed = sys.argv[1:]
+    narrowed = [argument for argument in sys.argv[1:] if argument != "--profiles"]
     chosen = os.environ.get("RENDIO_TEST_URL") or os.environ.get("RENDIO_TEST_SERVER")
     kinds = [servers.chosen_kind()] if chosen else list(PRIVATE)
     if narrowed:
@@ -34,6 +36,8 @@ def main() -> int:
         if not (narrowed and installed):
             debian.ensure_installed(installed)
     reports = [_run(kind, narrowed, first=kind == kinds[0]) for kind in kinds]
+    if "--profiles" in sys.argv[1:]:
+        reports += [_run(kinds[0], narrowed, first=False, profile=name) for name in PROFILES]
     _show([report for report, _ in reports])
     return max(code for _, code in reports)
 
@@ -45,22 +49,27 @@ def _installed_major() -> int | None:
         return None
 
 
-def _run(kind: str, narrowed: list[str], first: bool) -> tuple[dict[str, Any], int]:
+def _run(
+    kind: str, narrowed: list[str], first: bool, profile: str | None = None
+) -> tuple[dict[str, Any], int]:
     """Run the tests on one server; return what conftest.py reports, and pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
         environment = os.environ | {"RENDIO_TEST_REPORT": str(path)}
+        if profile:
+            environment["RENDIO_TEST_PROFILE"] = profile
         if kind != "url":
             environment["RENDIO_TEST_SERVER"] = kind
         scope = narrowed or ["-n", "2", "--dist", "worksteal", str(TESTS)]
         if not first:
             scope += ["-m", "not once", f"--ignore={TESTS / 'unit'}"]
-        print(f"\n== {kind}", flush=True)
+        print(f"\n== {kind} {profile or ''}", flush=True)
         command = [sys.executable, "-m", "pytest", "--quiet", *scope]
         code = subprocess.run(command, env=environment).returncode
         if path.exists():
             return json.loads(path.read_text()), code
-    return {"server": kind, "version": "did not run to its end", "skipped": {}}, code or 1
+    told = {"server": kind, "version": "did not run to its end", "profile": profile or ""}
+    return told | {"skipped": {}}, code or 1
 
 
 def _show(reports: list[dict[str, Any]]) -> None:
@@ -69,14 +78,14 @@ def _show(reports: list[dict[str, Any]]) -> None:
     print()
     for row in rows:
         cells = zip(row, widths, range(len(row)), strict=True)
-        print("  ".join(c.ljust(w) if i < 2 else c.rjust(w) for c, w, i in cells))
+        print("  ".join(c.ljust(w) if i < 3 else c.rjust(w) for c, w, i in cells))
     for report in reports:
         for reason, times in report["skipped"].items():
-            print(f"skipped on {report['server']}: {times} times: {reason}")
+            print(f"skipped on {report['server']} {report['profile']}: {times} times: {reason}")
 
 
 def _row(report: dict[str, Any]) -> tuple[str, ...]:
-    keys = ("server", "version", "assertions", "python", "failed")
+    keys = ("server", "version", "profile", "assertions", "python", "failed")
     return (*(str(report.get(key, "")) for key in keys), str(sum(report["skipped"].values())))
 
 

@@ -8,6 +8,7 @@ import argparse
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,8 @@ def measure(
         turn = number % len(contenders)
         for who in contenders[turn:] + contenders[:turn]:
             who.tps.append(throughput(cluster, who, clients, seconds))
-        print(f"  round {number + 1} of {rounds}", end="\r", flush=True)
+        if sys.stdout.isatty():
+            print(f"  round {number + 1} of {rounds}", end="\r", flush=True)
 
 
 def ratios(who: Contender, base: Contender) -> tuple[float, float, float]:

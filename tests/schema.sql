@@ -172,7 +172,7 @@ create function rendio.end_failed_job(p_job public.video_jobs, p_error_code text
 
 create function rendio.ensure_partitions()
     returns integer
-    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=1s;
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
 
 create function rendio.errors()
     returns TABLE(sqlstate text, slug text, description text)

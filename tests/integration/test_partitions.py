@@ -4,12 +4,16 @@ The clock stands in 2001, whatever the year: before all partitions of the templa
 """
 
 from collections.abc import Iterator
+from time import monotonic
 
 import psycopg
 import pytest
+import servers
 from catalogue import CLIENTS
 from psycopg import sql
+from rendio import migrate
 from rpc import COST, App, Connection, outcome_of, value
+from servers import Run
 
 DEFAULT = "rendio.quota_log_default"
 
@@ -189,6 +193,35 @@ def test_behind_a_sale_it_leaves_the_month_to_the_next_run(app: App) -> None:
     assert ensure(app.login) == 2
     assert in_default(app) == 0
     assert app.credits(user) == 105
+
+
+@pytest.mark.once
+def test_an_autovacuum_run_gives_way(run: Run) -> None:
+    """It is stopped for who has waited for deadlock_timeout, so the wait here must be longer."""
+    if not run.bin_dir:
+        pytest.skip("needs a server of its own, whose autovacuum looks every second")
+    with servers.private_cluster(run.bin_dir, settings={"autovacuum_naptime": "1"}) as cluster:
+        url = cluster.create("slow_autovacuum")
+        migrate.apply(url)
+        with App(url) as app, cluster.admin("slow_autovacuum") as superuser:
+            app.set_clock("'2001-03-15 12:00+00'")
+            superuser.execute(
+                f"""
+                alter table {DEFAULT} set (
+                    autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+                    autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100
+                );
+                insert into {DEFAULT} (user_id, seq, created_at, change, balance_after, reason)
+                select gen_random_uuid(), n, '1999-01-01', 1, 1, 'promo_grant'
+                from generate_series(1, 50000) as n;
+                delete from {DEFAULT};
+                """
+            )
+            query = f"select from pg_stat_progress_vacuum where relid = '{DEFAULT}'::regclass"
+            deadline = monotonic() + 60
+            while superuser.execute(query).fetchone() is None:
+                assert monotonic() < deadline, f"no autovacuum of {DEFAULT}"
+            assert ensure(app.login) == 4
 
 
 # --- doors ----------------------------------------------------------------------------------------

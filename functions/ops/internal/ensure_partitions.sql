@@ -1,15 +1,16 @@
 -- Locks: SHARE UPDATE EXCLUSIVE on the parent and ACCESS EXCLUSIVE on its default partition, for
 -- the moment of each ATTACH. CREATE TABLE … PARTITION OF would take ACCESS EXCLUSIVE on the parent
--- and, behind one open reader, stop every insert. A lock not had in a second is left to the next
--- run: the default partition takes the rows meanwhile. A policy that another run is at is passed
--- by: two runs would stand in each other's way.
+-- and, behind one open reader, stop every insert. A lock not had in two seconds is left to the next
+-- run: the default partition takes the rows meanwhile. It must be longer than deadlock_timeout (one
+-- second unless set), after which an autovacuum run gives way. A policy that another run is at is
+-- passed by: two runs would stand in each other's way.
 create or replace function rendio.ensure_partitions()
 returns integer
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s'
+set lock_timeout = '2s'
 as $$
 declare
     v_now timestamptz := rendio.clock();
@@ -32,7 +33,7 @@ begin
                 when lock_not_available then
                     raise warning 'partition of % from % waits for the next run',
                         v_policy.parent, v_from;
-                    -- Behind the same reader the others would each wait their second too.
+                    -- Behind the same reader the others would each wait as long.
                     exit;
             end;
         end loop;

@@ -1,5 +1,6 @@
 -- Locks: the key's claim, then the user's row. One read and four writes: model, claim with the
--- response already in it (so the job's id is made first), balance, ledger, job.
+-- response already in it (so the job's id is made first), then balance, ledger and job in one
+-- statement, where the ledger's and the job's rows are made of the balance that was taken.
 -- Only identity and the form of the arguments come before the claim: a retry of a paid call is
 -- answered even when the model has been retired since.
 -- The one call that every second counts, so what rendio.claim_idempotency_key and
@@ -29,9 +30,6 @@ declare
     v_hash bytea;
     v_response jsonb;
     v_first jsonb;
-    v_balance bigint;
-    v_seq bigint;
-    v_at timestamptz;
 begin
     if p_user_id is null or not rendio.caller_is_service() then
         perform rendio.require_user(p_user_id);
@@ -85,29 +83,37 @@ begin
     end if;
 
     loop
-        update public.users as u
-        set credits_remaining = u.credits_remaining - v_cost,
-            ledger_seq = u.ledger_seq + 1,
-            ledger_at = greatest(u.ledger_at, v_now),
-            updated_at = v_now
-        where u.id = p_user_id and u.credits_remaining >= v_cost and u.merged_into is null
-        returning u.credits_remaining, u.ledger_seq, u.ledger_at into v_balance, v_seq, v_at;
+        with balance as (
+            update public.users as u
+            set credits_remaining = u.credits_remaining - v_cost,
+                ledger_seq = u.ledger_seq + 1,
+                ledger_at = greatest(u.ledger_at, v_now),
+                updated_at = v_now
+            where u.id = p_user_id and u.credits_remaining >= v_cost and u.merged_into is null
+            returning u.ledger_seq, u.ledger_at, u.credits_remaining
+        ),
+
+        entry as (
+            insert into public.quota_log (
+                user_id, seq, created_at, balance_after, change, id, job_id, reason
+            )
+            select
+                p_user_id, b.ledger_seq, b.ledger_at, b.credits_remaining, -v_cost, v_job_id,
+                v_job_id, 'video_generation'
+            from balance as b
+        )
+
+        insert into public.video_jobs (
+            user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,
+            times_out_at
+        )
+        select
+            p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
+            v_now + interval '15 minutes'
+        from balance as b;
         exit when found;
         perform rendio.refuse_entry(p_user_id, -v_cost);
     end loop;
-    insert into public.quota_log (
-        user_id, seq, created_at, balance_after, change, id, job_id, reason
-    )
-    values (p_user_id, v_seq, v_at, v_balance, -v_cost, v_job_id, v_job_id, 'video_generation');
-
-    insert into public.video_jobs (
-        user_id, job_id, model_id, provider, prompt, settings, credits_used, created_at,
-        times_out_at
-    )
-    values (
-        p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
-        v_now + interval '15 minutes'
-    );
     return jsonb_build_object(
         'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false
     );

@@ -1,5 +1,1 @@
-"""pg_cron's schedules for servers without pg_cron."""
-
-from .schedule import Schedule, parse
-
-__all__ = ["Schedule", "parse"]
+"""pg_cron's SQL API and a runner for its jobs, for PostgreSQL servers without pg_cron."""

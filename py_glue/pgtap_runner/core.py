@@ -3,18 +3,21 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from . import script, tap
+from .lasting import Lasting
+from .limit import time_limit
+from .session import Connection, connect
 
 TIMEOUT = 300.0
-_GRACE = 2.0  # seconds between asking politely and ending the session
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Progress = Callable[[tap.Report], None]
 
 
 @dataclass(slots=True)
@@ -33,7 +36,18 @@ class Result:
 
     @property
     def todo_passed(self) -> list[str]:
-        return [self._describe(a) for a in self.report.assertions if a.todo_passed]
+        return [self.describe(a) for a in self.report.assertions if a.todo_passed]
+
+    def describe(self, assertion: tap.Assertion) -> str:
+        """Name an assertion's place and say what it said."""
+        return f"{self.name}:{assertion.line}: {assertion}"
+
+    def failures(self) -> list[str]:
+        """Say for each failing assertion where, and what it had and wanted."""
+        return [
+            "\n    ".join([self.describe(assertion), *assertion.details()])
+            for assertion in self.report.failures
+        ]
 
     def headline(self) -> str:
         """Say in one line what is wrong."""
@@ -48,27 +62,17 @@ class Result:
             said.append(self.error.partition("\n")[0])
         return "; ".join(said)
 
-    def text(self) -> str:
-        """Say everything that is wrong, each failing assertion with its place and diagnostics."""
-        headline = self.headline()
-        lines = [headline]
-        for assertion in self.report.failures:
-            lines.append(self._describe(assertion))
-            lines += [f"    {line}" for line in _details(assertion)]
+    def ending(self) -> list[str]:
+        """Say what is wrong with the file rather than with an assertion."""
+        lines = []
         if self.error is not None:
-            first, _, rest = self.error.partition("\n")
-            lines += [first] * (first != headline) + [rest] * bool(rest)
-            lines.append(f"    after {_count(self.report)} assertions")
-        return "\n".join(lines + self.report.diagnostics + self.notices)
+            planned = f" of {self.report.planned} planned" if self.report.planned else ""
+            lines = [self.error, f"    after {len(self.report.assertions)}{planned} assertions"]
+        return lines + self.report.diagnostics + self.notices
 
-    def _describe(self, assertion: tap.Assertion) -> str:
-        said = "ok" if assertion.ok else "not ok"
-        directive = f" # {assertion.directive} {assertion.reason}" if assertion.directive else ""
-        unplanned = "" if assertion.planned else " (not planned)"
-        return (
-            f"{self.name}:{assertion.line}: {said} {assertion.number}"
-            f" - {assertion.name}{directive}{unplanned}"
-        )
+    def text(self) -> str:
+        """Say everything that is wrong."""
+        return "\n".join([self.headline(), *self.failures(), *self.ending()])
 
 
 def run_file(
@@ -78,26 +82,11 @@ def run_file(
     schema: str = "tap",
     timeout: float | None = TIMEOUT,
     name: str | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Run a file on a connection of its own, with pgTAP's schema last on its search path."""
-    with contextlib.closing(connect(conninfo)) as connection:
-        connection.execute(
-            "select set_config('search_path', concat_ws(', ',"
-            " nullif(current_setting('search_path'), ''), quote_ident(%s)), false)",
-            [schema],
-        )
-        return run(connection, path, timeout=timeout, name=name)
-
-
-def connect(conninfo: str, password: str | None = None) -> Connection:
-    return psycopg.connect(
-        conninfo,
-        password=password,
-        autocommit=True,
-        prepare_threshold=None,
-        client_encoding="utf8",
-        fallback_application_name="pgtap_runner",
-    )
+    with contextlib.closing(connect(conninfo, schema=schema)) as connection:
+        return run(connection, path, timeout=timeout, name=name, progress=progress)
 
 
 def run(
@@ -106,54 +95,66 @@ def run(
     *,
     timeout: float | None = TIMEOUT,
     name: str | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Run a file's statements as written, in autocommit, and roll back what it leaves open.
 
     A file without any transaction control runs in one transaction, so that it leaves nothing
-    behind either.
+    behind either. ``progress`` is called with the report so far after each statement.
     """
     name = name or str(path)
-    started = time.monotonic()
     try:
         statements = script.split(script.read(path))
     except script.ScriptError as error:
         return Result(name, tap.Report(), f"{name}:{error.line}: {error.message}")
     except OSError as error:
         return Result(name, tap.Report(), f"{name}: {error.strerror}")
-    run_ = _Run(connection, name)
+    return run_statements(connection, name, statements, timeout=timeout, progress=progress)
+
+
+def run_statements(
+    connection: Connection,
+    name: str,
+    statements: list[script.Statement],
+    *,
+    timeout: float | None = TIMEOUT,
+    progress: Progress | None = None,
+) -> Result:
+    """Run what a file, or a call of ``runtests()``, consists of; see ``run``."""
+    run_ = _Run(connection, name, progress)
+    started = time.monotonic()
     run_.execute(statements, timeout)
     run_.result.seconds = time.monotonic() - started
     return run_.result
 
 
 class _Run:
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, progress: Progress | None) -> None:
         self._connection = connection
         self._reader = tap.Reader()
+        self._lasting = Lasting()
+        self._progress = progress
         self._line = 1
         self.result = Result(name, self._reader.report)
 
     def execute(self, statements: list[script.Statement], timeout: float | None) -> None:
-        connection, result = self._connection, self.result
+        connection = self._connection
         connection.add_notice_handler(self._notice)
         try:
-            with _time_limit(connection, timeout) as expired:
+            with time_limit(connection, timeout) as expired:
                 try:
                     if not any(s.controls_transaction for s in statements):
                         connection.execute("begin")
                     for statement in statements:
                         self._statement(statement, expired)
                 except psycopg.Error as error:
-                    place = f"{result.name}:{self._line}"
-                    if expired.is_set():
-                        result.error = f"{place}: timed out after {timeout:g} s"
-                    else:
-                        result.error = f"{place}: {_explain(error)}"
+                    said = f"timed out after {timeout:g} s" if expired.is_set() else _explain(error)
+                    self.result.error = f"{self.result.name}:{self._line}: {said}"
         finally:
             connection.remove_notice_handler(self._notice)
             with contextlib.suppress(psycopg.Error):
                 connection.rollback()
-        self._reader.finish(complete=result.error is None)
+        self._reader.finish(complete=self.result.error is None)
 
     def _statement(self, statement: script.Statement, expired: threading.Event) -> None:
         self._line = statement.line
@@ -161,6 +162,10 @@ class _Run:
             raise psycopg.errors.QueryCanceled
         if self._reader.report.bail_out is not None:
             return
+        if statement.prints is not None:
+            self._reader.feed(statement.prints, statement.line)
+            return
+        before = self._connection.info.transaction_status
         try:
             cursor = self._connection.execute(statement.text.encode())
         except psycopg.Error as error:
@@ -169,49 +174,26 @@ class _Run:
             raise
         for row in _printed_rows(cursor):
             self._reader.feed(row, statement.line)
+        self._check_for_commit(statement, before, cursor.statusmessage or "")
+        if self._progress is not None:
+            self._progress(self._reader.report)
+
+    def _check_for_commit(
+        self, statement: script.Statement, before: TransactionStatus, tag: str
+    ) -> None:
+        """Hold it against the file when the next one will find what this one did."""
+        outside, lasting = before == TransactionStatus.IDLE, self._lasting(statement)
+        if lasting if outside else tag in ("COMMIT", "PREPARE TRANSACTION"):
+            self._reader.report.problems.append(
+                f"{self.result.name}:{statement.line}: {tag.lower()} stays in the database:"
+                " a test ends with rollback"
+            )
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         severity = diagnostic.severity_nonlocalized
         self.result.notices.append(
             f"{self.result.name}:{self._line}: {severity}: {diagnostic.message_primary}"
         )
-
-
-@contextlib.contextmanager
-def _time_limit(connection: Connection, seconds: float | None) -> Iterator[threading.Event]:
-    """Cancel what the connection runs after some seconds, and end its session if that won't do.
-
-    statement_timeout would count each statement alone, and a file may set it itself.
-    """
-    done, expired = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        if done.wait(seconds):
-            return
-        expired.set()
-        with contextlib.suppress(psycopg.Error):
-            connection.cancel_safe(timeout=_GRACE)
-        while not done.wait(_GRACE):
-            with contextlib.suppress(psycopg.Error):
-                _terminate(connection)
-
-    if not seconds:
-        yield expired
-        return
-    watcher = threading.Thread(target=watch, name="pgtap time limit", daemon=True)
-    watcher.start()
-    try:
-        yield expired
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _terminate(connection: Connection) -> None:
-    """End the server's process: a file can catch query_canceled, but not this."""
-    info = connection.info
-    with contextlib.closing(connect(info.dsn, password=info.password)) as other:
-        other.execute("select pg_terminate_backend(%s)", [info.backend_pid])
 
 
 def _printed_rows(cursor: psycopg.Cursor[tuple[object, ...]]) -> Iterator[str]:
@@ -237,16 +219,3 @@ def _explain(error: psycopg.Error) -> str:
         if value:
             lines.append(f"    {label}: " + value.replace("\n", "\n        "))
     return "\n".join(lines)
-
-
-def _details(assertion: tap.Assertion) -> list[str]:
-    """Return an assertion's diagnostics without the line that repeats its name."""
-    lines = assertion.diagnostics
-    if lines and lines[0] == f'# Failed test {assertion.number}: "{assertion.name}"':
-        return lines[1:]
-    return lines
-
-
-def _count(report: tap.Report) -> str:
-    planned = f" of {report.planned} planned" if report.planned else ""
-    return f"{len(report.assertions)}{planned}"

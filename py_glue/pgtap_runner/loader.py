@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 
+from .session import connect
+
 SCHEMA = "tap"
 
 _SCRIPTS = (
@@ -37,7 +39,7 @@ class PgtapMissing(Exception):
 @contextlib.contextmanager
 def loaded(conninfo: str) -> Iterator[str]:
     """Yield the schema of the database's pgTAP, loaded if need be and dropped by the last user."""
-    with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection:
+    with contextlib.closing(connect(conninfo)) as connection:
         with connection.transaction():
             _lock(connection)
             found = find(connection)

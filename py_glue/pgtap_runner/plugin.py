@@ -1,23 +1,35 @@
-"""pytest plugin: every pgTAP file is a test.
+"""pytest plugin: every pgTAP file is a test, and every assertion in it one of its subtests.
 
 It collects ``*.sql`` under the ini option ``pgtap_paths`` and files named on the command line, and
 nothing else. They run in the database that the fixture ``pgtap_database`` names; a project
-overrides the fixture, or sets ``pgtap_database_url``.
+overrides the fixture, or sets ``pgtap_database_url`` and, to have a copy for each worker of a
+database that is migrated once, ``pgtap_migrate``.
+
+A file runs once, in one session; then each assertion is told. That is done with pytest's own
+subtests, because their reports carry the file's node id: xdist refuses any other, and a node id per
+assertion would stay in the ``--lf`` cache for ever once the assertion is renamed. What subtests
+cannot say is added here: the words for TODO and SKIP, and silence under ``-q``. In junit.xml a file
+is a test case, each assertion a property of it, and each failing one a failure.
 """
 
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-import psycopg
 import pytest
 
-from . import loader
-from .core import TIMEOUT, Result, run_file
+if TYPE_CHECKING:
+    from .core import Result
+    from .tap import Assertion
 
-RunFile = Callable[[Path], Result]
+RunFile: TypeAlias = "Callable[[Path], Result]"
+Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
 
-# What a report carries: through xdist, into junit.xml and to the summary.
-_ASSERTIONS, _TODO_PASSED = "pgtap_assertions", "pgtap_todo_passed"
+TIMEOUT = "300"
+# What a file's report carries: through xdist, into junit.xml and to the summary.
+_ASSERTION, _COUNT, _TODO_PASSED = "pgtap", "pgtap_assertions", "pgtap_todo_passed"
 
 _NO_DATABASE = """\
 no database for the pgTAP tests: define a session fixture pgtap_database that returns a URL,
@@ -33,7 +45,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("pgtap_paths", "files and folders of pgTAP tests (*.sql)", type="paths")
     parser.addini("pgtap_database_url", "what --pgtap-database-url says, as a setting")
+    parser.addini(
+        "pgtap_migrate",
+        "module:function(url) or a command that fills an empty database; each worker tests a copy",
+    )
     parser.addini("pgtap_timeout", "seconds a pgTAP file may take, 0 for ever", default=TIMEOUT)
+
+
+# --- collection -----------------------------------------------------------------------------------
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "SqlFile | None":
@@ -41,6 +60,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "SqlFile |
         return None
     paths: list[Path] = parent.config.getini("pgtap_paths")
     if parent.session.isinitpath(file_path) or any(file_path.is_relative_to(p) for p in paths):
+        if not hasattr(pytest, "Subtests"):
+            raise pytest.UsageError("pgtap_runner needs pytest 9 or later")
         return SqlFile.from_parent(parent, path=file_path)
     return None
 
@@ -49,8 +70,10 @@ class SqlFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         path = self.path
 
-        def run(request: pytest.FixtureRequest, pgtap_run_file: RunFile) -> None:
-            _judge(request.node, pgtap_run_file(path))
+        def run(
+            request: pytest.FixtureRequest, subtests: pytest.Subtests, pgtap_run_file: RunFile
+        ) -> None:
+            _tell(request.node, subtests, pgtap_run_file(path))
 
         yield SqlItem.from_parent(self, name=path.stem, callobj=run)
 
@@ -62,52 +85,24 @@ class SqlItem(pytest.Function):
         return self.path, 0, self.name
 
 
+# --- the database ---------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="session")
-def pgtap_database(pytestconfig: pytest.Config) -> str:
+def pgtap_database(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[str]:
     """The URL of the database to test; override it in a conftest.py."""
     url = pytestconfig.getoption("pgtap_database_url") or pytestconfig.getini("pgtap_database_url")
     if not url:
         pytest.fail(_NO_DATABASE, pytrace=False)
-    return str(url)
+    migration = pytestconfig.getini("pgtap_migrate")
+    with ExitStack() as stack:
+        yield stack.enter_context(_copy(request, url, migration)) if migration else url
+
+
+def _copy(request: pytest.FixtureRequest, url: str, migration: str) -> ...:
+    pass
 
 
 @pytest.fixture(scope="session")
 def pgtap_run_file(pgtap_database: str, pytestconfig: pytest.Config) -> Iterator[RunFile]:
     """Run one file in the database, which has pgTAP for as long as the session lasts."""
-    timeout = float(pytestconfig.getini("pgtap_timeout"))
-    root = pytestconfig.rootpath
-
-    def run(path: Path) -> Result:
-        name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        return run_file(pgtap_database, path, schema=schema, timeout=timeout, name=name)
-
-    try:
-        with loader.loaded(pgtap_database) as schema:
-            yield run
-    except loader.PgtapMissing as error:
-        pytest.fail(str(error), pytrace=False)
-    except psycopg.OperationalError as error:
-        pytest.fail(f"the pgTAP database: {error}", pytrace=False)
-
-
-def _judge(item: pytest.Item, result: Result) -> None:
-    report = result.report
-    item.user_properties.append((_ASSERTIONS, len(report.assertions)))
-    item.user_properties.extend((_TODO_PASSED, place) for place in result.todo_passed)
-    if not result.ok:
-        pytest.fail(result.text(), pytrace=False)
-    if report.skip_all is not None:
-        pytest.skip(report.skip_all or "no reason given")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts, todo_passed = [], []
-    for report in (r for reports in terminalreporter.stats.values() for r in reports):
-        if isinstance(report, pytest.TestReport) and report.when == "call":
-            properties = report.user_properties
-            counts += [int(str(value)) for key, value in properties if key == _ASSERTIONS]
-            todo_passed += [value for key, value in properties if key == _TODO_PASSED]
-    for place in todo_passed:
-        terminalreporter.write_line(f"TODO passed: {place}")
-    if counts:
-        terminalreporter.write_line(f"pgTAP: {sum(counts)} assertions in {len(counts)} files")

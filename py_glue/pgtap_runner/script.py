@@ -32,9 +32,13 @@ _CALLED = {"string": "string", "escape": "string", "name": "quoted name"}
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # psql commands that only change how psql looks or talks; files written for pg_prove have them.
-_HARMLESS = re.compile(r"\\(set|unset|pset|timing|echo|qecho|warn)\b(?!.*\\\\)")
+_HARMLESS = re.compile(r"\\(set|unset|pset|timing|warn)\b(?!.*\\\\)")
+# Errors that do not end the file would need psql's own loop.
+_GOES_ON = re.compile(r"\\set\s+ON_ERROR_STOP\s+(?:off|false|no|0)\b", re.IGNORECASE)
+_PRINTS = re.compile(r"""\\q?echo\b(?!\s+-n\b|.*:['"\w{])([^\\`]*)\Z""")
+_PRINTED_WORD = re.compile(r"'((?:[^']|'')*)'|(\S+)")
 _ROUTINE = re.compile(r"create (or replace )?(function|procedure)\b")
-_COPY_FROM_STDIN = re.compile(r"copy\b.*\bfrom\s+stdin\b", re.IGNORECASE | re.DOTALL)
+_COPY = re.compile(r"copy\b.*\b(from\s+stdin|to\s+stdout)\b", re.IGNORECASE | re.DOTALL)
 
 
 class ScriptError(Exception):
@@ -50,7 +54,8 @@ class ScriptError(Exception):
 class Statement:
     text: str
     line: int
-    words: tuple[str, ...]  # the first ones, in lower case
+    words: tuple[str, ...] = ()  # the first ones, in lower case
+    prints: str | None = None  # what psql's \\echo would print: nothing for the server
 
     @property
     def controls_transaction(self) -> bool:
@@ -82,8 +87,9 @@ def split(text: str) -> list[Statement]:
             continue
         token = text[start:end]
         if kind == "meta":
-            if current.start is not None or not _HARMLESS.match(token):
-                raise ScriptError(_line(text, start), f"psql's {token.split()[0]} can't be run")
+            if current.start is not None:
+                raise _unknown(text, start, token)
+            statements += _psql_line(text, start, token)
         elif token == ";" and not current.nested:
             if current.start is not None:
                 statements.append(current.statement(text, start))
@@ -93,6 +99,21 @@ def split(text: str) -> list[Statement]:
     if current.start is not None:  # psql runs a last statement without its semicolon too
         statements.append(current.statement(text, len(text)))
     return statements
+
+
+def _psql_line(text: str, start: int, token: str) -> list[Statement]:
+    """Return what a psql command comes to for us: nothing, or a line it prints."""
+    token = token.rstrip()
+    if printed := _PRINTS.match(token):
+        words = (m[2] or m[1].replace("''", "'") for m in _PRINTED_WORD.finditer(printed[1]))
+        return [Statement(token, _line(text, start), prints=" ".join(words))]
+    if not _HARMLESS.match(token) or _GOES_ON.match(token):
+        raise _unknown(text, start, token)
+    return []
+
+
+def _unknown(text: str, start: int, token: str) -> ScriptError:
+    return ScriptError(_line(text, start), f"psql's {token.split()[0]} can't be run")
 
 
 class _Draft:
@@ -119,7 +140,7 @@ class _Draft:
             self._word(token.lower())
 
     def _word(self, word: str) -> None:
-        if len(self.words) < 4:
+        if len(self.words) < 8:
             self.words.append(word)
         if self._parentheses or not _ROUTINE.match(" ".join(self.words)):
             return
@@ -132,8 +153,9 @@ class _Draft:
         assert self.start is not None
         line = _line(text, self.start)
         body = text[self.start : end].rstrip()
-        if _COPY_FROM_STDIN.match(body):
-            raise ScriptError(line, "copy … from stdin can't be run: use insert")
+        if copy := _COPY.match(body):
+            direction = " ".join(copy[1].lower().split())
+            raise ScriptError(line, f"copy … {direction} can't be run: use insert and select")
         return Statement(body, line, tuple(self.words))
 
 

@@ -2,7 +2,8 @@
 
 The verdict is the one of Perl's TAP::Parser (TAP version 12), which ``pg_prove`` uses: what it
 calls a parse error is a problem here, and lines that are no TAP (results of other queries) are
-ignored. Subtests are indented, so they are ignored too; the line that sums them up counts.
+ignored. Subtests are indented and count no more than other text; what they said is kept with the
+line that sums them up.
 """
 
 import re
@@ -16,6 +17,8 @@ _DIRECTIVE = re.compile(
     r"([^\\#]*(?:\\.[^\\#]*)*)#\s*(SKIP|TODO)\b\s*(.*)\Z", re.IGNORECASE | re.DOTALL
 )
 _BAIL_OUT = re.compile(r"\s*Bail out!\s*(.*)", re.DOTALL)
+_VERSION = re.compile(r"TAP\s+version\s+([0-9]+)\s*\Z", re.IGNORECASE)
+_SUBTEST = re.compile(r"\s+(?:#|(?:not )?ok\b|1\.\.[0-9])")
 
 
 @dataclass(slots=True)
@@ -39,6 +42,20 @@ class Assertion:
     def todo_passed(self) -> bool:
         return self.ok and self.directive == "TODO"
 
+    def __str__(self) -> str:
+        """Say in one line what it says, the way TAP does."""
+        said = f"{'ok' if self.ok else 'not ok'} {self.number}"
+        if self.name:
+            said += f" - {self.name}"
+        if self.directive:
+            said += f" # {self.directive} {self.reason}".rstrip()
+        return said if self.planned else f"{said} (not planned)"
+
+    def details(self) -> list[str]:
+        """Return the diagnostics without the line that repeats the name."""
+        heading = f'# Failed test {self.number}: "{self.name}"'
+        return [line for line in self.diagnostics if line != heading]
+
 
 @dataclass(slots=True)
 class Report:
@@ -50,6 +67,7 @@ class Report:
     assertions: list[Assertion] = field(default_factory=list)
     diagnostics: list[str] = field(default_factory=list)  # of no assertion in particular
     problems: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # everything that is TAP, subtests too
 
     @property
     def failures(self) -> list[Assertion]:
@@ -66,6 +84,8 @@ class Reader:
     def __init__(self) -> None:
         self.report = Report()
         self._late_plan = False  # the plan came after an assertion: nothing may follow it
+        self._version: int | None = None
+        self._subtest: list[str] = []  # what no assertion has summed up yet
 
     def feed(self, text: str, line: int | None = None) -> None:
         """Read one or several lines printed by the statement at ``line`` of the file."""
@@ -95,6 +115,21 @@ class Reader:
             self._plan(int(match[1]), match[2].strip())
         elif match := _BAIL_OUT.match(text):
             self.report.bail_out = match[1].strip()
+        elif match := _VERSION.match(text):
+            self._declared(int(match[1]))
+        elif _SUBTEST.match(text):
+            self._subtest.append(text)
+        else:
+            return
+        self.report.lines.append(text)
+
+    def _declared(self, version: int) -> None:
+        report = self.report
+        if self._version is not None or report.planned is not None or report.assertions:
+            report.problems.append("the TAP version must come before anything else")
+        elif version != 13:
+            report.problems.append(f"TAP version {version} is none that can be declared: 13 is")
+        self._version = version
 
     def _diagnostic(self, text: str, line: int | None) -> None:
         # finish() and diag() are statements of their own: what they say is about the file.
@@ -116,8 +151,11 @@ class Reader:
             name, directive, reason = found[1], found[2].upper(), found[3]
         name = name.strip().removeprefix("-").strip()
         planned = report.planned is None or expected <= report.planned
+        ok, subtest, self._subtest = match[1] is None, self._subtest, []
         report.assertions.append(
-            Assertion(match[1] is None, number, name, directive, reason.strip(), line, planned)
+            Assertion(
+                ok, number, name, directive, reason.strip(), line, planned, [] if ok else subtest
+            )
         )
 
     def _plan(self, count: int, tail: str) -> None:

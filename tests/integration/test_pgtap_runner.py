@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from pgtap_runner import cli, core, loader, run_file
+from pgtap_runner import cli, core, limit, loader, run_file
 from servers import Cluster
 
 pytestmark = pytest.mark.once
@@ -225,7 +225,7 @@ def test_an_unreadable_file_is_a_failure(tap_database: str, tmp_path: Path) -> N
 def test_a_file_may_not_run_for_ever(
     statement: str, tap_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "_GRACE", 0.2)
+    monkeypatch.setattr(limit, "GRACE", 0.2)
     path = write(tmp_path / "slow.sql", PLAN_1 + f"select pass('a');\n{statement};" + END)
     result = run_file(tap_database, path, timeout=0.5, name="slow.sql")
     assert result.error == "slow.sql:3: timed out after 0.5 s"

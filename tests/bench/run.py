@@ -1,7 +1,9 @@
 """What `make bench` runs: one generation call beside its floor, the plan's version and pgbench -N.
 
 Everything runs on one private server, interleaved, so that only ratios are read: each round takes
-every contender once, and a contender's ratio is against the floor of the same round.
+every contender once, and a contender's ratio is against the floor of the same round. All are called
+by an ordinary role, as a backend calls them: a superuser's rights are never looked up, which would
+flatter whatever does not change to its owner's. That role owns the floor and the plan.
 """
 
 import argparse
@@ -20,6 +22,23 @@ from rendio import migrate
 
 HERE = Path(__file__).resolve().parent
 USERS = 10_000
+CALLER = "backend"
+OWN_EVERYTHING = f"""
+    do $$
+    declare
+        v_object text;
+    begin
+        for v_object in
+            select 'table ' || oid::regclass from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+            union all
+            select 'function ' || oid::regprocedure from pg_proc
+            where pronamespace = 'public'::regnamespace
+        loop
+            execute format('alter %s owner to {CALLER}', v_object);
+        end loop;
+    end $$
+"""
 CALL = (
     "select {function}(md5(:u::text)::uuid, '5f3b1e70-0000-4000-8000-000000000001',"
     " 'A red fox runs through fresh snow at dawn, cinematic',"
@@ -47,7 +66,7 @@ def pgbench(cluster: servers.Cluster, who: Contender, *options: str) -> str:
     done = subprocess.run(
         [
             *(cluster.pgbench_path, "-n", "-M", "prepared"),
-            *(*who.options, *options, cluster.url(who.database)),
+            *(*who.options, *options, cluster.url(who.database, CALLER)),
         ],
         capture_output=True,
         text=True,
@@ -95,11 +114,18 @@ def prepare(cluster: servers.Cluster, folder: Path) -> list[Contender]:
         path.write_text(f"\\set u random(1, {USERS})\n" + CALL.format(function=function))
         return ["-f", str(path)]
 
-    with psycopg.connect(cluster.create("bench_floor"), autocommit=True) as conn:
+    migrate.apply(cluster.create("bench_rendio"))  # first: it makes service_role
+    with cluster.admin("bench_rendio") as conn:
+        conn.execute(f"create role {CALLER} login in role service_role")
+        conn.execute(PEOPLE.format(table="public.users", extra="", value=""))
+    cluster.create("bench_floor", owner=CALLER)
+    with psycopg.connect(cluster.url("bench_floor", CALLER), autocommit=True) as conn:
         conn.execute((HERE / "floor.sql").read_text())
         conn.execute(PEOPLE.format(table="floor.users", extra="", value=""))
-    with psycopg.connect(cluster.create("bench_plan"), autocommit=True) as conn:
+    cluster.create("bench_plan", owner=CALLER)
+    with cluster.admin("bench_plan") as conn:
         plans_sql.load(conn)
+        conn.execute(OWN_EVERYTHING)
         conn.execute(
             PEOPLE.format(table="public.users", extra="device_id, ", value="'device ' || n, ")
         )
@@ -107,12 +133,9 @@ def prepare(cluster: servers.Cluster, folder: Path) -> list[Contender]:
             "insert into public.models (id, name, category, provider)"
             " values ('5f3b1e70-0000-4000-8000-000000000001', 'Veo 3.1', 'cinematic', 'fal')"
         )
-    migrate.apply(cluster.create("bench_rendio"))
-    with psycopg.connect(cluster.url("bench_rendio"), autocommit=True) as conn:
-        conn.execute(PEOPLE.format(table="public.users", extra="", value=""))
-    cluster.create("bench_pgbench")
+    cluster.create("bench_pgbench", owner=CALLER)
     subprocess.run(
-        [cluster.pgbench_path, "-i", "-q", "-s", "10", cluster.url("bench_pgbench")],
+        [cluster.pgbench_path, "-i", "-q", "-s", "10", cluster.url("bench_pgbench", CALLER)],
         check=True,
         capture_output=True,
     )
@@ -123,7 +146,7 @@ def prepare(cluster: servers.Cluster, folder: Path) -> list[Contender]:
         Contender("pgbench -N", "bench_pgbench", ["-N"]),
     ]
     for who in contenders:
-        with psycopg.connect(cluster.url(who.database), autocommit=True) as conn:
+        with cluster.admin(who.database) as conn:
             conn.execute("vacuum analyze")
     return contenders
 

@@ -1,5 +1,8 @@
-"""``pgtap-runner``: run pgTAP files as pg_prove does, without psql and Perl."""
+"""``pgtap-runner``: run pgTAP tests as pg_prove does, without psql and Perl."""
 
+import contextlib
+import os
+import random
 import time
 from pathlib import Path
 
@@ -7,57 +10,132 @@ import click
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from . import loader
-from .core import TIMEOUT, Result, run_file
+from . import console, jobs, loader
+from .core import TIMEOUT, Result
 
-FAILED, BAILED_OUT = 1, 255
+FAILED, BAILED_OUT, INTERRUPTED = 1, 255, 130
 
 
-@click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.command(context_settings={"help_option_names": ["-H", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("-r", "--recurse", is_flag=True, help="Look for tests in the folders' folders too.")
 @click.option("--ext", default=".sql", show_default=True, help="How a test file's name ends.")
-@click.option("-v", "--verbose", is_flag=True, help="Print every assertion.")
-@click.option("-q", "--quiet", is_flag=True, help="Print failures and the result only.")
+@click.option("--shuffle", is_flag=True, help="Run the files in random order.")
+@click.option("--reverse", is_flag=True, help="Run the files in reverse order.")
+@click.option(
+    "-j",
+    "--jobs",
+    "workers",
+    default=1,
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Run N files at a time.",
+)
+@click.option("-D", "--dry", is_flag=True, help="Print what would run.")
+@click.option(
+    "-R",
+    "--runtests",
+    is_flag=False,
+    flag_value="",
+    metavar="[SCHEMA]",
+    help="Run xUnit tests: call pgTAP's runtests().",
+)
+@click.option("-s", "--schema", help="Schema of the xUnit tests.")
+@click.option("-x", "--match", metavar="REGEX", help="Which xUnit functions are tests.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all TAP lines.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no diagnostics.")
+@click.option("-Q", "--QUIET", "quietest", is_flag=True, help="Print the summary only.")
+@click.option("-t", "--timer", is_flag=True, help="Print how long each file took.")
+@click.option("-f", "--failures", is_flag=True, help="Show failed tests (always done).")
+@click.option("-o", "--comments", is_flag=True, help="Show diagnostics (always done).")
+@click.option("-c/ ", "--color/--nocolor", default=None, help="Default: colour on a terminal.")
+@click.option(
+    "--timeout",
+    default=TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a file may take; 0: as long as it likes.",
+)
 @click.option("--url", help="The database; what is not said comes from PG* variables.")
 @click.option("-d", "--dbname", help="Name of the database.")
 @click.option("-h", "--host", help="Host or folder of the socket.")
 @click.option("-p", "--port", help="Port of the server.")
 @click.option("-U", "--username", "user", help="Role to connect as.")
-@click.option(
-    "--timeout", default=TIMEOUT, show_default=True, help="Seconds a file may take; 0: no limit."
-)
 def main(
     paths: tuple[Path, ...],
     recurse: bool,
     ext: str,
+    shuffle: bool,
+    reverse: bool,
+    workers: int,
+    dry: bool,
+    runtests: str | None,
+    schema: str | None,
+    match: str | None,
     verbose: bool,
     quiet: bool,
-    url: str | None,
+    quietest: bool,
+    timer: bool,
+    failures: bool,
+    comments: bool,
+    color: bool | None,
     timeout: float,
+    url: str | None,
     **parameters: str | None,
 ) -> None:
-    """Run the pgTAP tests in PATHS (files and folders).
+    """Run the pgTAP tests in PATHS (files and folders), or with -R those written as functions.
 
-    Exit code: 0 all passed, 1 failed or no database, 2 usage, 255 a test bailed out.
+    Exit code: 0 all passed, 1 failed or no database, 2 usage, 130 interrupted, 255 a test
+    bailed out.
     """
-    files = [file for path in paths for file in _files(path, recurse, ext)]
+    if runtests is not None or schema or match:
+        tests = [jobs.of_functions(schema or runtests, match)]
+    else:
+        tests = [jobs.of_file(file) for path in paths for file in _files(path, recurse, ext)]
+    if not tests:
+        raise click.UsageError("name the tests: files, folders, or --runtests")
+    if reverse:
+        tests.reverse()
+    if shuffle:
+        random.shuffle(tests)
+    if dry:
+        click.echo("\n".join(test.name for test in tests))
+        return
+    verbosity = console.QUIETEST if quietest else verbose - quiet
+    if color is None and os.environ.get("NO_COLOR"):
+        color = False
+    shown = console.Console(
+        [test.name for test in tests], verbosity=verbosity, timer=timer, color=color
+    )
     given = {key: value for key, value in parameters.items() if value is not None}
-    started = time.monotonic()
-    results = []
     try:
-        conninfo = make_conninfo(url or "", **given)
-        with loader.loaded(conninfo) as schema:
-            for file in files:
-                result = run_file(conninfo, file, schema=schema, timeout=timeout)
-                _print(result, verbose, quiet)
+        _run(tests, shown, make_conninfo(url or "", **given), timeout, workers)
+    except (psycopg.Error, loader.PgtapMissing) as error:
+        raise click.ClickException(str(error).strip()) from None
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _run(
+    tests: list[jobs.Test], shown: console.Console, conninfo: str, timeout: float, workers: int
+) -> None:
+    started = time.monotonic()
+    results: list[Result] = []
+    with loader.loaded(conninfo) as schema:
+        running = jobs.run_all(
+            tests, conninfo, schema=schema, timeout=timeout, jobs=workers, progress=shown.progress
+        )
+        with contextlib.closing(running):
+            for result in running:
+                shown.done(result)
                 results.append(result)
                 if result.report.bail_out is not None:
-                    click.echo(f"Bail out! {result.report.bail_out}")
-                    raise SystemExit(BAILED_OUT)
-    except (psycopg.OperationalError, psycopg.ProgrammingError, loader.PgtapMissing) as error:
-        raise click.ClickException(str(error).strip()) from None
-    passed = _summarize(results, time.monotonic() - started)
+                    break
+    passed = shown.summary(results, time.monotonic() - started)
+    if (reason := results[-1].report.bail_out) is not None:
+        click.echo(f"FAILED--Further testing stopped: {reason}".rstrip(": "), err=True)
+        raise SystemExit(BAILED_OUT)
     raise SystemExit(0 if passed else FAILED)
 
 
@@ -70,32 +148,3 @@ def _files(path: Path, recurse: bool, ext: str) -> list[Path]:
         hint = "" if recurse else "; -r looks in its folders too"
         raise click.UsageError(f"no *{ext} in {path}{hint}")
     return files
-
-
-def _print(result: Result, verbose: bool, quiet: bool) -> None:
-    report = result.report
-    verdict = "ok" if result.ok else "FAILED"
-    if result.ok and report.skip_all is not None:
-        verdict = f"skipped: {report.skip_all or '(no reason given)'}"
-    if not quiet or not result.ok:
-        click.echo(f"{result.name} .. {verdict}")
-    if verbose:
-        for a in report.assertions:
-            directive = f" # {a.directive} {a.reason}" if a.directive else ""
-            said = "ok" if a.ok else "not ok"
-            click.echo(f"{said} {a.number} - {a.name}{directive}")
-    if not result.ok:
-        click.echo(result.text())
-
-
-def _summarize(results: list[Result], seconds: float) -> bool:
-    for result in results:
-        for place in result.todo_passed:
-            click.echo(f"TODO passed: {place}")
-    passed = all(result.ok for result in results)
-    if passed:
-        click.echo("All tests successful.")
-    tests = sum(len(result.report.assertions) for result in results)
-    click.echo(f"Files={len(results)}, Tests={tests}, {seconds:.1f} s")
-    click.echo(f"Result: {'PASS' if passed else 'FAIL'}")
-    return passed

@@ -42,12 +42,9 @@ class Result:
         """Name an assertion's place and say what it said."""
         return f"{self.name}:{assertion.line}: {assertion}"
 
-    def failures(self) -> list[str]:
-        """Say for each failing assertion where, and what it had and wanted."""
-        return [
-            "\n    ".join([self.describe(assertion), *assertion.details()])
-            for assertion in self.report.failures
-        ]
+    def tell(self, assertion: tap.Assertion) -> str:
+        """Say of a failing assertion where it is, what it had and what it wanted."""
+        return "\n    ".join([self.describe(assertion), *assertion.details()])
 
     def headline(self) -> str:
         """Say in one line what is wrong."""
@@ -72,7 +69,7 @@ class Result:
 
     def text(self) -> str:
         """Say everything that is wrong."""
-        return "\n".join([self.headline(), *self.failures(), *self.ending()])
+        return "\n".join([self.headline(), *map(self.tell, self.report.failures), *self.ending()])
 
 
 def run_file(
@@ -172,8 +169,7 @@ class _Run:
             if position := error.diag.statement_position:
                 self._line += statement.text.count("\n", 0, int(position) - 1)
             raise
-        for row in _printed_rows(cursor):
-            self._reader.feed(row, statement.line)
+        self._reader.feed("\n".join(_printed_rows(cursor)), statement.line)
         self._check_for_commit(statement, before, cursor.statusmessage or "")
         if self._progress is not None:
             self._progress(self._reader.report)

@@ -14,9 +14,9 @@ is a test case, each assertion a property of it, and each failing one a failure.
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import pytest
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .tap import Assertion
 
 RunFile: TypeAlias = "Callable[[Path], Result]"
-Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
+Markup = dict[str, bool]
+Status = tuple[str, str, str | tuple[str, Markup]]
 
 TIMEOUT = "300"
 # What a file's report carries: through xdist, into junit.xml and to the summary.
@@ -95,14 +96,123 @@ def pgtap_database(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
     if not url:
         pytest.fail(_NO_DATABASE, pytrace=False)
     migration = pytestconfig.getini("pgtap_migrate")
-    with ExitStack() as stack:
-        yield stack.enter_context(_copy(request, url, migration)) if migration else url
+    if not migration:
+        yield url
+        return
+    from .template import copy_of_template
 
-
-def _copy(request: pytest.FixtureRequest, url: str, migration: str) -> ...:
-    pass
+    run = worker = uuid.uuid4().hex[:12]
+    if pytestconfig.pluginmanager.hasplugin("xdist"):
+        run = request.getfixturevalue("testrun_uid")[:12]
+        worker = request.getfixturevalue("worker_id")
+    folder = pytestconfig.rootpath
+    with _told_plainly(), copy_of_template(url, migration, run, worker, folder) as copy:
+        yield copy
 
 
 @pytest.fixture(scope="session")
 def pgtap_run_file(pgtap_database: str, pytestconfig: pytest.Config) -> Iterator[RunFile]:
     """Run one file in the database, which has pgTAP for as long as the session lasts."""
+    from . import core, loader
+
+    timeout = float(pytestconfig.getini("pgtap_timeout"))
+    root = pytestconfig.rootpath
+
+    def run(path: Path) -> "Result":
+        name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        return core.run_file(pgtap_database, path, schema=schema, timeout=timeout, name=name)
+
+    with _told_plainly(), loader.loaded(pgtap_database) as schema:
+        yield run
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Let what a person can mend fail without a traceback."""
+    import psycopg
+
+    from .loader import PgtapMissing
+    from .template import MigrationFailed
+
+    try:
+        yield
+    except (PgtapMissing, MigrationFailed) as error:
+        pytest.fail(str(error), pytrace=False)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        pytest.fail(f"the pgTAP database: {str(error).strip()}", pytrace=False)
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def _tell(item: pytest.Item, subtests: pytest.Subtests, result: "Result") -> None:
+    report = result.report
+    try:
+        for assertion in report.assertions:
+            title = f"line {assertion.line}: {assertion.number} - {assertion.name}"
+            with subtests.test(title, **_directive(assertion)):
+                if not assertion.passed:
+                    pytest.fail(result.tell(assertion), pytrace=False)
+    finally:  # -x leaves at the first failure
+        item.user_properties.append((_COUNT, len(report.assertions)))
+        item.user_properties.extend((_ASSERTION, result.describe(a)) for a in report.assertions)
+        item.user_properties.extend((_TODO_PASSED, place) for place in result.todo_passed)
+    if not result.ok:
+        pytest.fail("\n".join([result.headline(), *result.ending()]), pytrace=False)
+    if report.skip_all is not None:
+        pytest.skip(report.skip_all or "no reason given")
+
+
+def _directive(assertion: "Assertion") -> dict[str, str]:
+    kind = assertion.directive.lower()
+    if assertion.todo_passed:
+        kind = "todo_passed"
+    return {kind: assertion.reason} if kind else {}
+
+
+# category, letter and word of a subtest by what _directive says
+_WORDS: dict[str, tuple[str, str, tuple[str, Markup]]] = {
+    "todo": ("subtests xfailed", "y", ("SUBXFAIL", {"yellow": True})),
+    "todo_passed": ("subtests xpassed", "Y", ("SUBXPASS", {"yellow": True})),
+    "skip": ("subtests skipped", "-", ("SUBSKIPPED", {"yellow": True})),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> Status | None:
+    if not _is_assertion(report) or report.failed:
+        return None
+    if config.get_verbosity("subtests") <= 0:
+        return "", "", ""
+    for kind in report.context.kwargs:
+        category, letter, (word, markup) = _WORDS[kind]
+        return category, letter, (f"{word}[{report.context.msg}]", markup)
+    return None
+
+
+def _is_assertion(report: pytest.TestReport) -> "TypeGuard[pytest.SubtestReport]":
+    return isinstance(report, getattr(pytest, "SubtestReport", ())) and ".sql::" in report.nodeid
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a skipped file be named as the place, not the line here that skips it."""
+    report = yield
+    if isinstance(item, SqlItem) and call.when == "call" and isinstance(report.longrepr, tuple):
+        report.longrepr = (str(item.path), 1, report.longrepr[2])
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts, todo_passed = [], []
+    for report in (r for reports in terminalreporter.stats.values() for r in reports):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            properties = report.user_properties
+            counts += [int(str(value)) for key, value in properties if key == _COUNT]
+            todo_passed += [value for key, value in properties if key == _TODO_PASSED]
+    for place in todo_passed:
+        terminalreporter.write_line(f"TODO passed: {place}")
+    if counts:
+        terminalreporter.write_line(f"pgTAP: {sum(counts)} assertions in {len(counts)} files")

@@ -155,7 +155,8 @@ class _Draft:
         body = text[self.start : end].rstrip()
         if copy := _COPY.match(body):
             direction = " ".join(copy[1].lower().split())
-            raise ScriptError(line, f"copy … {direction} can't be run: use insert and select")
+            instead = "insert" if direction.startswith("from") else "select"
+            raise ScriptError(line, f"copy … {direction} can't be run: use {instead}")
         return Statement(body, line, tuple(self.words))
 
 

@@ -84,11 +84,13 @@ class Reader:
     def __init__(self) -> None:
         self.report = Report()
         self._late_plan = False  # the plan came after an assertion: nothing may follow it
+        self._latest: Assertion | None = None  # of the statement being read
         self._version: int | None = None
         self._subtest: list[str] = []  # what no assertion has summed up yet
 
     def feed(self, text: str, line: int | None = None) -> None:
-        """Read one or several lines printed by the statement at ``line`` of the file."""
+        """Read all that the statement at ``line`` of the file printed."""
+        self._latest = None
         for tap_line in text.split("\n"):
             if self.report.bail_out is not None:
                 return
@@ -110,7 +112,7 @@ class Reader:
         if match := _TEST.match(text):
             self._assertion(match, line)
         elif text.startswith("#"):
-            self._diagnostic(text, line)
+            self._diagnostic(text)
         elif match := _PLAN.match(text):
             self._plan(int(match[1]), match[2].strip())
         elif match := _BAIL_OUT.match(text):
@@ -131,11 +133,9 @@ class Reader:
             report.problems.append(f"TAP version {version} is none that can be declared: 13 is")
         self._version = version
 
-    def _diagnostic(self, text: str, line: int | None) -> None:
+    def _diagnostic(self, text: str) -> None:
         # finish() and diag() are statements of their own: what they say is about the file.
-        last = self.report.assertions[-1] if self.report.assertions else None
-        owner = last if last is not None and last.line == line else self.report
-        owner.diagnostics.append(text)
+        (self._latest or self.report).diagnostics.append(text)
 
     def _assertion(self, match: re.Match[str], line: int | None) -> None:
         report = self.report
@@ -152,11 +152,10 @@ class Reader:
         name = name.strip().removeprefix("-").strip()
         planned = report.planned is None or expected <= report.planned
         ok, subtest, self._subtest = match[1] is None, self._subtest, []
-        report.assertions.append(
-            Assertion(
-                ok, number, name, directive, reason.strip(), line, planned, [] if ok else subtest
-            )
+        self._latest = Assertion(
+            ok, number, name, directive, reason.strip(), line, planned, [] if ok else subtest
         )
+        report.assertions.append(self._latest)
 
     def _plan(self, count: int, tail: str) -> None:
         report = self.report

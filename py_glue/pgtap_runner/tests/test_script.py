@@ -60,9 +60,12 @@ def test_knows_transaction_control() -> None:
 
 
 def test_psql_lines_that_only_change_looks_are_ignored() -> None:
-    assert texts("\\set ECHO none\n\\pset format unaligned\n  \\echo hello\nselect 1;") == [
-        "select 1"
-    ]
+    assert texts("\\set ECHO none\n\\pset format unaligned\n  \\timing\nselect 1;") == ["select 1"]
+
+
+def test_what_psql_would_print() -> None:
+    echoed = split("\\echo ok 1 - 'a  ''b' \n\n\\qecho\n\\warn no\n")
+    assert [(s.prints, s.line) for s in echoed] == [("ok 1 - a  'b", 1), ("", 3)]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,10 @@ def test_psql_lines_that_only_change_looks_are_ignored() -> None:
         ("select 1\n  \\gset", 2, "psql's \\gset can't be run"),
         ("\\set a 1 \\\\ select 1;", 1, "psql's \\set can't be run"),
         ("\n\ncopy t from stdin;\n1\n\\.\n", 3, "copy … from stdin can't be run: use insert"),
+        ("copy (select 1)\nto STDOUT", 1, "copy … to stdout can't be run: use select"),
+        ("\\echo :name", 1, "psql's \\echo can't be run"),
+        ("\\echo `date`", 1, "psql's \\echo can't be run"),
+        ("\\set ON_ERROR_STOP off", 1, "psql's \\set can't be run"),
         ("select 1;\nselect 'abc;\n", 2, "a string is never closed"),
         ("select E'abc\\';\n", 1, "a string is never closed"),
         ('select "abc', 1, "a quoted name is never closed"),

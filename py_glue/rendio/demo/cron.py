@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from pg_cron_compat import schedule
+from pg_cron_compat.install import install_schedules
 
 from rendio import sqlfiles
 from rendio.demo.diary import Diary
@@ -14,11 +14,11 @@ from rendio.migrate.files import CronJob, cron_job, read_tree
 
 @dataclass(frozen=True)
 class Cron:
-    """The jobs by name, each with its parsed schedule."""
+    """The jobs, and where they run."""
 
     conn: psycopg.Connection[Any]
     diary: Diary
-    jobs: list[tuple[CronJob, schedule.Schedule]]
+    jobs: list[CronJob]
 
     @classmethod
     def of_applied_files(cls, conn: psycopg.Connection[Any], diary: Diary) -> "Cron":
@@ -29,13 +29,14 @@ class Cron:
             )
         }
         files = [file for file in read_tree(sqlfiles.root()).cron if file.path in applied]
-        jobs = [cron_job(file) for file in files]
-        return cls(conn, diary, [(job, schedule.parse(job.schedule)) for job in jobs])
+        install_schedules(conn)
+        return cls(conn, diary, [cron_job(file) for file in files])
 
     def run_due(self, since: datetime, until: datetime) -> None:
         """Run what came due in between; like pg_cron, once for any number of missed runs."""
-        for job, times in self.jobs:
-            if next(times.due_between(since, until), None):
+        due = "select from cron_compat.due_between(%s, %s, %s) limit 1"
+        for job in self.jobs:
+            if self.conn.execute(due, [job.schedule, since, until]).rowcount:
                 self.run(job)
 
     def run(self, job: CronJob) -> int:

@@ -1,0 +1,86 @@
+"""What a database has for cron jobs, and putting the compat layer where there is nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+SQL = Path(__file__).parent / "sql"
+LOCK = 4917220638  # one install or handover at a time
+
+
+class CronError(Exception):
+    """What stands in the way, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a database has under the name ``cron``.
+
+    extension: version of pg_cron created here. usable: a pg_cron that could be created here.
+    compat: our schema is here. owner: of a schema ``cron`` that neither made.
+    """
+
+    extension: str | None
+    usable: bool
+    compat: bool
+    owner: str | None
+
+
+def look(conn: psycopg.Connection[Any]) -> Found:
+    """Find out, read-only, what is there."""
+    row = conn.execute(
+        """
+        select
+            (select extversion from pg_catalog.pg_extension where extname = 'pg_cron'),
+            exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron'),
+            pg_catalog.to_regprocedure('cron_compat.tick(boolean)') is not null,
+            (select nspowner::pg_catalog.regrole::text
+             from pg_catalog.pg_namespace where nspname = 'cron')
+        """
+    ).fetchone()
+    assert row
+    extension, available, compat, owner = row
+    usable = available and _home(conn) == conn.info.dbname
+    return Found(extension, usable, compat, None if extension or compat else owner)
+
+
+def _home(conn: psycopg.Connection[Any]) -> str | None:
+    """Return the database of the pg_cron that the server has loaded, as far as it can be told."""
+    try:
+        with conn.transaction():
+            row = conn.execute(
+                "select pg_catalog.current_setting('cron.database_name', true)"
+            ).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    return row[0] if row else None
+
+
+def install(conn: psycopg.Connection[Any]) -> None:
+    """Make the schemas ``cron`` and ``cron_compat``, or bring their functions up to date."""
+    with conn.transaction():
+        conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
+        found = look(conn)
+        if found.extension:
+            raise CronError(f"pg_cron {found.extension} is here and runs the jobs itself")
+        if found.usable:
+            remedy = "pg-cron-compat handover" if found.compat else "create extension pg_cron;"
+            raise CronError(f"pg_cron is usable in this database: {remedy}")
+        if found.owner:
+            raise CronError(
+                f"there is a schema cron, owner {found.owner}, that pg-cron-compat did not make: "
+                "rename or drop it"
+            )
+        conn.execute("set local client_min_messages = warning")
+        for file in sorted(SQL.glob("*.sql")):
+            conn.execute(file.read_bytes())
+
+
+def install_schedules(conn: psycopg.Connection[Any]) -> None:
+    """Make only the functions that tell when a schedule is due, in the schema ``cron_compat``."""
+    with conn.transaction():
+        conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
+        conn.execute("set local client_min_messages = warning")
+        conn.execute((SQL / "1_schedule.sql").read_bytes())

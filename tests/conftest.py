@@ -66,6 +66,11 @@ def pytest_terminal_summary(
     run, stats = config.stash[RUN], terminalreporter.stats
     passed = [dict(report.user_properties) for report in stats.get("passed", [])]
     assertions = [int(p["pgtap_assertions"]) for p in passed if "pgtap_assertions" in p]
+    failed = [  # a pgTAP file that fails is one, however many of its assertions do
+        report
+        for report in stats.get("failed", []) + stats.get("error", [])
+        if not isinstance(report, pytest.SubtestReport)
+    ]
     reasons = Counter(_skip_reason(report) for report in stats.get("skipped", []))
     told = {
         "server": run.kind if isinstance(run, Run) else "none",
@@ -73,7 +78,7 @@ def pytest_terminal_summary(
         "version": run.version if isinstance(run, Run) else "",
         "assertions": sum(assertions),
         "python": len(passed) - len(assertions),
-        "failed": len(stats.get("failed", [])) + len(stats.get("error", [])),
+        "failed": len(failed),
         "skipped": dict(reasons),
     }
     Path(path).write_text(json.dumps(told))

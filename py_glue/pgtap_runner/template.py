@@ -1,7 +1,8 @@
 """A database of each worker's own: migrated once per run, copied from there, dropped at the end.
 
 Every worker holds a shared lock named after the run for as long as it lives. Whoever gets it alone
-is the last one and drops the template; what a killed run left is found by its free lock.
+is the last one and drops the template; what a killed run left is found by its free lock. Locks are
+those of the database that the URL names, so a comment on each database says which that is.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ from psycopg.pq import Conninfo
 
 from .session import Connection, connect
 
-_MARK = "made by pgtap_runner for run "
 _OUTPUT = 4000  # characters of a failed migration's output to show
 
 
@@ -143,7 +143,7 @@ def _create(server: Connection, name: str, run: str, template: str = "template1"
         sql.SQL("create database {} template {}").format(identifier, sql.Identifier(template))
     )
     server.execute(
-        sql.SQL("comment on database {} is {}").format(identifier, sql.Literal(_MARK + run))
+        sql.SQL("comment on database {} is {}").format(identifier, sql.Literal(_mark(server) + run))
     )
 
 
@@ -154,15 +154,20 @@ def _exists(server: Connection, name: str) -> bool:
 
 def _drop_leftovers(server: Connection) -> None:
     """Drop the databases of runs that no worker of lives any more."""
+    mark = _mark(server)
     rows = server.execute(
         "select datname, substr(shobj_description(oid, 'pg_database'), %s) from pg_database"
         " where starts_with(shobj_description(oid, 'pg_database'), %s)",
-        [len(_MARK) + 1, _MARK],
+        [len(mark) + 1, mark],
     ).fetchall()
     for name, run in rows:
         if _lock(server, "pg_try_advisory_lock", run):
             drop(server, name)
             _lock(server, "pg_advisory_unlock", run)
+
+
+def _mark(server: Connection) -> str:
+    return f"made by pgtap_runner, locked in {server.info.dbname}, for run "
 
 
 def _lock(server: Connection, function: str, name: str) -> bool:

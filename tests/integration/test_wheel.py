@@ -49,6 +49,7 @@ def test_the_wheel_holds_three_packages_and_the_sql(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"rendio", "pgtap_runner", "pg_cron_compat"}
+    assert [name for name in names if "/tests/" in name or name.endswith((".toml", ".md"))] == []
     for folder in ("sql", "functions", "policies", "cron"):
         packed = {
             name.removeprefix("rendio/_sql/")

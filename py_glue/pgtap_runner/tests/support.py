@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 
 def write(path: Path, text: str) -> Path:
@@ -30,3 +31,12 @@ def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def run_plugin(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest without the other plugins installed here, which are slow to load."""
+    return project.runpytest("-pno:hypothesispytest", "-pno:xdist", *arguments)
+
+
+def run_in_two_workers(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.runpytest_subprocess("-n2", "-pno:hypothesispytest", *arguments)

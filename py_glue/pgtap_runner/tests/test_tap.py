@@ -147,7 +147,7 @@ LINES = st.lists(
     ),
     max_size=8,
 )
-NOISE = st.sampled_from(["", "row|1", "# a comment", "    ok 7", "1..", "TAP version 13"])
+NOISE = st.sampled_from(["", "row|1", "# a comment", "    ok 7", "1..", "TAP version"])
 
 
 @settings(deadline=None)

@@ -107,9 +107,8 @@ def main(
     shown = console.Console(
         [test.name for test in tests], verbosity=verbosity, timer=timer, color=color
     )
-    given = {key: value for key, value in parameters.items() if value is not None}
     try:
-        _run(tests, shown, make_conninfo(url or "", **given), timeout, workers)
+        _run(tests, shown, _conninfo(url, parameters), timeout, workers)
     except (psycopg.Error, loader.PgtapMissing) as error:
         raise click.ClickException(str(error).strip()) from None
     except KeyboardInterrupt:
@@ -137,6 +136,14 @@ def _run(
         click.echo(f"FAILED--Further testing stopped: {reason}".rstrip(": "), err=True)
         raise SystemExit(BAILED_OUT)
     raise SystemExit(0 if passed else FAILED)
+
+
+def _conninfo(url: str | None, parameters: dict[str, str | None]) -> str:
+    given = {key: value for key, value in parameters.items() if value is not None}
+    name = given.get("dbname", "")
+    if "=" in name or "://" in name:  # psql takes a connection string for a name, too
+        return make_conninfo(given.pop("dbname"), **given)
+    return make_conninfo(url or "", **given)
 
 
 def _files(path: Path, recurse: bool, ext: str) -> list[Path]:

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from endings import ENDINGS
-from pgtap_runner import cli, loader
+from pgtap_runner import cli, loader, session
 from support import rows, schemas, wait_until, write
 
 RUN = f"from {cli.__name__} import main; main()"
@@ -119,7 +120,10 @@ def test_an_interrupt_ends_what_runs(suite: Path, tap_database: str) -> None:
         write(suite / f"t/slow_{name}.sql", "select plan(1); select pg_sleep(600);")
     arguments = ["-j", "2", "t/slow_a.sql", "t/slow_b.sql", "--url", tap_database]
     running = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stderr=subprocess.PIPE)
-    slow = "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'"
+    slow = (
+        "select count(*) from pg_stat_activity"
+        " where query = 'select pg_sleep(600)' and datname = current_database()"
+    )
     wait_until(lambda: rows(tap_database, slow) == [(2,)])
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=30)
@@ -223,6 +227,7 @@ def test_finds_the_database_like_psql(
         monkeypatch.setenv("PGPASSWORD", str(password))
     host, name = str(parts["host"]), str(parts["dbname"])
     assert command("t", "--host", host, "--dbname", name).exit_code == 0
+    assert command("t", "--dbname", tap_database).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -241,6 +246,15 @@ def test_refuses(suite: Path, arguments: list[str], exit_code: int, says: str) -
     assert done.exit_code == exit_code
     assert says in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_server_that_says_nothing(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 2)  # libpq's shortest
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x"
+        done = command("t", "--url", url)
+    assert done.exit_code == 1
+    assert "timeout expired" in done.output
 
 
 def test_two_commands_on_one_database(suite: Path, database: str) -> None:

@@ -1,10 +1,14 @@
 """How a file is run: what ends it early, and that it leaves nothing open."""
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 from endings import END, ENDINGS, PLAN_1
-from pgtap_runner import limit, run_file
+from pgtap_runner import limit, run_file, session
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from support import rows, write
 
 
@@ -53,3 +57,54 @@ def test_a_file_leaves_nothing_open(opening: str, tap_database: str, tmp_path: P
     text = f"{opening} select plan(1); create table public.left_behind(); select pass();"
     run_file(tap_database, write(tmp_path / "open.sql", text))
     assert rows(tap_database, "select to_regclass('public.left_behind')") == [(None,)]
+
+
+class FreezingProxy:
+    """Carries bytes to a server until the client has sent certain ones; then all stands still."""
+
+    def __init__(self, url: str, trigger: bytes) -> None:
+        parts = conninfo_to_dict(url)
+        self._server, self._port = str(parts["host"]), int(str(parts.get("port", 5432)))
+        self._trigger = trigger
+        self._frozen = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._sockets = [self._listening]
+        self.url = make_conninfo(url, host="127.0.0.1", port=self._listening.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
+
+    def _accept(self) -> None:
+        while not self._frozen.is_set():
+            client, _ = self._listening.accept()
+            if self._server.startswith("/"):
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(f"{self._server}/.s.PGSQL.{self._port}")
+            else:
+                server = socket.create_connection((self._server, self._port))
+            self._sockets += [client, server]
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(4096):
+                if self._trigger in data:
+                    self._frozen.set()
+                if self._frozen.is_set():
+                    return
+                target.sendall(data)
+
+
+def test_a_server_that_stops_answering_is_left(
+    tap_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit, "GRACE", 0.2)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 2)  # libpq's shortest
+    path = write(tmp_path / "lost.sql", PLAN_1 + "select pass('a');\nselect 'freeze';" + END)
+    with contextlib.closing(FreezingProxy(tap_database, b"'freeze'")) as proxy:
+        result = run_file(proxy.url, path, timeout=0.3, name="lost.sql")
+    assert result.error == "lost.sql:3: timed out after 0.3 s"
+    assert len(result.report.assertions) == 1

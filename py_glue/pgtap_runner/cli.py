@@ -19,7 +19,14 @@ FAILED, BAILED_OUT, INTERRUPTED = 1, 255, 130
 @click.command(context_settings={"help_option_names": ["-H", "--help"]})
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("-r", "--recurse", is_flag=True, help="Look for tests in the folders' folders too.")
-@click.option("--ext", default=".sql", show_default=True, help="How a test file's name ends.")
+@click.option(
+    "--ext",
+    "endings",
+    multiple=True,
+    default=[".sql"],
+    show_default=True,
+    help="How a test file's name ends; may be given again.",
+)
 @click.option("--shuffle", is_flag=True, help="Run the files in random order.")
 @click.option("--reverse", is_flag=True, help="Run the files in reverse order.")
 @click.option(
@@ -46,8 +53,8 @@ FAILED, BAILED_OUT, INTERRUPTED = 1, 255, 130
 @click.option("-q", "--quiet", is_flag=True, help="Print no diagnostics.")
 @click.option("-Q", "--QUIET", "quietest", is_flag=True, help="Print the summary only.")
 @click.option("-t", "--timer", is_flag=True, help="Print how long each file took.")
-@click.option("-f", "--failures", is_flag=True, help="Show failed tests (always done).")
-@click.option("-o", "--comments", is_flag=True, help="Show diagnostics (always done).")
+@click.option("-f", "--failures", is_flag=True, expose_value=False, help="Always done.")
+@click.option("-o", "--comments", is_flag=True, expose_value=False, help="Always done.")
 @click.option("-c/ ", "--color/--nocolor", default=None, help="Default: colour on a terminal.")
 @click.option(
     "--timeout",
@@ -64,7 +71,7 @@ FAILED, BAILED_OUT, INTERRUPTED = 1, 255, 130
 def main(
     paths: tuple[Path, ...],
     recurse: bool,
-    ext: str,
+    endings: tuple[str, ...],
     shuffle: bool,
     reverse: bool,
     workers: int,
@@ -76,8 +83,6 @@ def main(
     quiet: bool,
     quietest: bool,
     timer: bool,
-    failures: bool,
-    comments: bool,
     color: bool | None,
     timeout: float,
     url: str | None,
@@ -91,11 +96,10 @@ def main(
     if runtests is not None or schema or match:
         tests = [jobs.of_functions(schema or runtests, match)]
     else:
-        tests = [jobs.of_file(file) for path in paths for file in _files(path, recurse, ext)]
+        tests = [jobs.of_file(file) for path in paths for file in _files(path, recurse, endings)]
     if not tests:
         raise click.UsageError("name the tests: files, folders, or --runtests")
-    if reverse:
-        tests.reverse()
+    tests = tests[::-1] if reverse else tests
     if shuffle:
         random.shuffle(tests)
     if dry:
@@ -146,12 +150,12 @@ def _conninfo(url: str | None, parameters: dict[str, str | None]) -> str:
     return make_conninfo(url or "", **given)
 
 
-def _files(path: Path, recurse: bool, ext: str) -> list[Path]:
+def _files(path: Path, recurse: bool, endings: tuple[str, ...]) -> list[Path]:
     if path.is_file():
         return [path]
-    found = path.rglob(f"*{ext}") if recurse else path.glob(f"*{ext}")
-    files = sorted(file for file in found if file.is_file())
+    found = path.rglob("*") if recurse else path.glob("*")
+    files = sorted(file for file in found if file.name.endswith(endings) and file.is_file())
     if not files:
         hint = "" if recurse else "; -r looks in its folders too"
-        raise click.UsageError(f"no *{ext} in {path}{hint}")
+        raise click.UsageError(f"no *{' or *'.join(endings)} in {path}{hint}")
     return files

@@ -120,7 +120,8 @@ def pgtap_run_file(pgtap_database: str, pytestconfig: pytest.Config) -> Iterator
 
     def run(path: Path) -> "Result":
         name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        return core.run_file(pgtap_database, path, schema=schema, timeout=timeout, name=name)
+        with _told_plainly():
+            return core.run_file(pgtap_database, path, schema=schema, timeout=timeout, name=name)
 
     with _told_plainly(), loader.loaded(pgtap_database) as schema:
         yield run

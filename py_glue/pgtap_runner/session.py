@@ -2,6 +2,7 @@
 
 import os
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -33,3 +34,24 @@ def connect(conninfo: str, *, schema: str | None = None, password: str | None = 
             [schema],
         )
     return connection
+
+
+def as_url(conninfo: str, **changes: str) -> str:
+    """Return a connection string as a URL, which is what most tools take, with some parts changed.
+
+    A socket's folder goes into the query: few but libpq read it in the host's place.
+    """
+    found = conninfo_to_dict(conninfo, **changes)
+    parts = {key: quote(str(value), safe="") for key, value in found.items() if value is not None}
+    login = parts.pop("user", "")
+    if password := parts.pop("password", ""):
+        login += f":{password}"
+    host, database = str(found.get("host") or ""), parts.pop("dbname", "")
+    place = ""
+    if host and not host.startswith(("/", "@")) and "," not in host:
+        del parts["host"]
+        place = f"[{host}]" if ":" in host else host
+        if port := parts.pop("port", ""):
+            place += f":{port}"
+    query = "&".join(f"{key}={value}" for key, value in parts.items())
+    return f"postgresql://{login}{'@' * bool(login)}{place}/{database}{'?' * bool(query)}{query}"

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from .session import Connection, connect
+from .session import Connection, as_url, connect
 
 _OUTPUT = 4000  # characters of a failed migration's output to show
 
@@ -30,10 +29,10 @@ class MigrationFailed(Exception):
 def copy_of_template(
     conninfo: str, migration: str, run: str, worker: str, folder: Path
 ) -> Iterator[str]:
-    """Yield the connection string of a new database that the migration was applied to.
+    """Yield the URL of a new database that the migration was applied to.
 
     ``conninfo`` names a database of the server whose role may create databases; ``migration`` is
-    ``module:function``, called with a connection string, or a command, run in ``folder``; ``run``
+    ``module:function``, called with the URL, or a command, run in ``folder``; ``run``
     and ``worker`` are a few letters and digits. Raises ``MigrationFailed``.
     """
     name = f"pgtap_{run}_{worker}"
@@ -47,7 +46,7 @@ def copy_of_template(
                     _build(server, conninfo, template, migration, run, folder)
                 _create(server, name, run, template)
                 copy_properties(server, template, name)
-            yield make_conninfo(conninfo, dbname=name)
+            yield as_url(conninfo, dbname=name)
         finally:
             drop(server, name)
             _lock(server, "pg_advisory_unlock_shared", run)
@@ -93,7 +92,7 @@ def _build(
     drop(server, building)
     _create(server, building, run)
     try:
-        _migrate(migration, make_conninfo(conninfo, dbname=building), folder)
+        _migrate(migration, as_url(conninfo, dbname=building), folder)
     except BaseException:
         drop(server, building)
         raise
@@ -106,17 +105,17 @@ def _build(
     server.execute(rename.format(sql.Identifier(building), sql.Identifier(template)))
 
 
-def _migrate(migration: str, conninfo: str, folder: Path) -> None:
+def _migrate(migration: str, url: str, folder: Path) -> None:
     module, colon, function = migration.partition(":")
     if colon and module.replace(".", "").isidentifier() and function.isidentifier():
-        getattr(importlib.import_module(module), function)(conninfo)
+        getattr(importlib.import_module(module), function)(url)
         return
-    command = [word.replace("{url}", conninfo) for word in shlex.split(migration)]
+    command = [word.replace("{url}", url) for word in shlex.split(migration)]
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=_environment(conninfo),
+            env=_environment(url),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -128,13 +127,13 @@ def _migrate(migration: str, conninfo: str, folder: Path) -> None:
         raise MigrationFailed(f"{migration}: exit {done.returncode}\n{done.stdout[-_OUTPUT:]}")
 
 
-def _environment(conninfo: str) -> dict[str, str]:
+def _environment(url: str) -> dict[str, str]:
     """Return this environment pointed at one database, whichever variables a tool reads."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    for option in Conninfo.parse(conninfo.encode()):
+    for option in Conninfo.parse(url.encode()):
         if option.envvar and option.val:
             kept[option.envvar.decode()] = option.val.decode()
-    return kept | {"DATABASE_URL": conninfo, "PGTAP_DATABASE_URL": conninfo}
+    return kept | {"DATABASE_URL": url}
 
 
 def _create(server: Connection, name: str, run: str, template: str = "template1") -> None:

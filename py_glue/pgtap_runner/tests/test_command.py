@@ -90,6 +90,10 @@ def test_how_much_is_printed(suite: Path, tap_database: str) -> None:
 def test_which_files_and_in_which_order(suite: Path) -> None:
     found = command("-D", "-r", "t", "--ext", "d.sql").output.split()
     assert found == ["t/good.sql", "t/more/bad.sql", "t/more/skipped.sql"]
+    assert command("-D", "-r", "t", "--ext", ".txt", "--ext", "todo.sql").output.split() == [
+        "t/more/notes.txt",
+        "t/more/todo.sql",
+    ]
     ordered = command("--dry", "-r", "t").output.split()
     assert command("--dry", "-r", "--reverse", "t").output.split() == ordered[::-1]
     assert sorted(command("--dry", "-r", "--shuffle", "t").output.split()) == ordered

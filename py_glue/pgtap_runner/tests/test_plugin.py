@@ -1,5 +1,7 @@
 """The pytest plugin: what it collects, shows and remembers, and the database it takes."""
 
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import psycopg
@@ -113,6 +115,11 @@ def test_installed_and_not_configured_does_nothing(project: pytest.Pytester) -> 
     done.stdout.no_fnmatch_line("pgTAP:*")
     named = run_plugin(project, "t/good.sql", "--collect-only", "-q")
     named.stdout.fnmatch_lines(["t/good.sql::good"])
+
+
+def test_without_tests_it_needs_no_psycopg() -> None:
+    check = "import sys, pgtap_runner.plugin; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check]).returncode == 0
 
 
 def test_selects_like_any_test(project: pytest.Pytester) -> None:

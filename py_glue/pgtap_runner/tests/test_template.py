@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from pgtap_runner.session import as_url
 from psycopg.conninfo import conninfo_to_dict
 from support import rows, run_in_two_workers, run_plugin, wait_until, write
 
@@ -25,6 +26,7 @@ def apply(url):
 
 if __name__ == "__main__":
     assert os.environ["DATABASE_URL"] == sys.argv[1]
+    assert sys.argv[1].startswith("postgresql://")
     assert os.environ["PGDATABASE"] in sys.argv[1]
     apply(sys.argv[1])
 """
@@ -59,6 +61,26 @@ def made_by_us(url: str) -> list[tuple[object, ...]]:
         "select datname from pg_database where starts_with(shobj_description(oid, 'pg_database'),"
         " format('made by pgtap_runner, locked in %s,', current_database()))",
     )
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "url"),
+    [
+        ("", "postgresql:///"),
+        ("dbname=a", "postgresql:///a"),
+        ("host=h user=u dbname=a", "postgresql://u@h/a"),
+        ("host=::1 port=5 user=u@x password='p w/'", "postgresql://u%40x:p%20w%2F@[::1]:5/"),
+        ("host=/run/pg port=5 dbname=a", "postgresql:///a?host=%2Frun%2Fpg&port=5"),
+        (
+            "host=a,b port=5,6 sslmode=require",
+            "postgresql:///?host=a%2Cb&port=5%2C6&sslmode=require",
+        ),
+    ],
+)
+def test_a_connection_string_as_a_url(conninfo: str, url: str) -> None:
+    made = as_url(conninfo)
+    assert conninfo_to_dict(made) == conninfo_to_dict(conninfo) == conninfo_to_dict(url)
+    assert made == url
 
 
 def test_migrates_by_command_once_and_copies(migrated: pytest.Pytester, database: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def main(
     shown = console.Console(
         [test.name for test in tests], verbosity=verbosity, timer=timer, color=color
     )
+    terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(tests, shown, _conninfo(url, parameters), timeout, workers)
     except (psycopg.Error, loader.PgtapMissing) as error:
@@ -118,6 +120,8 @@ def main(
     except KeyboardInterrupt:
         click.echo("\nInterrupted", err=True)
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def _run(

@@ -17,6 +17,9 @@ from .session import Connection, connect
 
 TIMEOUT = 300.0
 
+# pgTAP is there, though not always as an extension.
+_ASKS_FOR_PGTAP = ("create", "extension", "if", "not", "exists", "pgtap")
+
 Progress = Callable[[tap.Report], None]
 
 
@@ -157,7 +160,7 @@ class _Run:
         self._line = statement.line
         if expired.is_set():
             raise psycopg.errors.QueryCanceled
-        if self._reader.report.bail_out is not None:
+        if self._reader.report.bail_out is not None or statement.words[:6] == _ASKS_FOR_PGTAP:
             return
         if statement.prints is not None:
             self._reader.feed(statement.prints, statement.line)

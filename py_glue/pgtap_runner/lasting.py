@@ -12,7 +12,7 @@ _TEMPORARY = re.compile(
     r"create\s+(?:(?:global|local)\s+)?temp(?:orary)?\s+\w+\s+(?:if\s+not\s+exists\s+)?(\w+)",
     re.IGNORECASE,
 )
-# The usual first line of a test; where pgTAP is, it changes nothing.
+# A usual first line of a test; what is there already is left as it is.
 _HARMLESS = ("create", "extension", "if", "not", "exists")
 
 

@@ -158,6 +158,20 @@ ENDINGS = {
     ),
 }
 
+XUNIT = """
+begin; create schema checks;
+create function checks.test_a() returns setof text language plpgsql as
+    $$ begin return next ok({}, 'inner'); end $$;
+select * from runtests('checks'::name);
+rollback;
+"""
+ENDINGS |= {
+    "functions_pass": Ending(XUNIT.format("true"), 1),
+    "functions_fail": Ending(
+        XUNIT.format("false"), 1, ("not ok 1 - checks.test_a", 'Failed test 1: "inner"')
+    ),
+}
+
 # Where pg_prove says otherwise: file, what this says, and why.
 DIFFERENT = {
     "commits": Ending(

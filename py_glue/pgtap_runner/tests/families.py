@@ -24,6 +24,10 @@ create function one() returns int language sql immutable strict as 'select 1';
 create function many(int) returns setof int language sql security definer as 'select $1';
 create procedure tidy() language sql as 'select 1';
 create aggregate total(int) (sfunc = int4pl, stype = int);
+create function tap_good() returns setof text language plpgsql as
+    'begin return next pass(''in a function''); end';
+create function tap_bad() returns setof text language plpgsql as
+    'begin return next fail(''in a function''); end';
 create function stamp() returns trigger language plpgsql as 'begin return new; end';
 create trigger stamped before insert on item for each row execute function stamp();
 create foreign data wrapper nowhere; create server far foreign data wrapper nowhere;
@@ -131,9 +135,11 @@ FAMILIES = {
     "hasnt_types": Family(
         "hasnt_type('food')\nhasnt_domain('mood')\nhasnt_enum('price')\n"
         "hasnt_cast('json', 'int4')\n"
+        "hasnt_leftop('<->', 'integer', 'integer')\nhasnt_rightop('integer', '<->', 'integer')\n"
         "hasnt_operator('int4', '<->', 'int4', 'int4')\nhasnt_opclass('no_ops')",
         "hasnt_type('mood')\nhasnt_domain('price')\nhasnt_enum('mood')\n"
         "hasnt_cast('integer', 'bigint')\n"
+        "hasnt_leftop('-', 'integer', 'integer')\nhas_rightop('integer', '<->', 'integer')\n"
         "hasnt_operator('integer', '+', 'integer', 'integer')\nhasnt_opclass('int4_ops')",
     ),
     "domains": Family(
@@ -155,11 +161,11 @@ FAMILIES = {
         "col_default_is('item', 'cost', '2')\ncolumns_are('sale', array['id'])",
     ),
     "constraints": Family(
-        "has_pk('item')\nhas_fk('sale')\nhasnt_fk('item')\nhas_unique('item')\nhas_check('item')\n"
+        "has_pk('item')\nhasnt_pk('log')\nhas_fk('sale')\nhasnt_fk('item')\nhas_unique('item')\nhas_check('item')\n"
         "col_is_pk('item', 'id')\ncol_isnt_pk('item', 'code')\ncol_is_fk('sale', 'item_id')\n"
         "col_isnt_fk('sale', 'at')\ncol_is_unique('item', 'code')\ncol_has_check('item', 'id')\n"
         "fk_ok('sale', 'item_id', 'item', 'id')",
-        "has_pk('log')\nhas_fk('item')\nhasnt_fk('sale')\nhas_unique('log')\nhas_check('log')\n"
+        "has_pk('log')\nhasnt_pk('item')\nhas_fk('item')\nhasnt_fk('sale')\nhas_unique('log')\nhas_check('log')\n"
         "col_is_pk('item', 'code')\ncol_isnt_pk('item', 'id')\ncol_is_fk('sale', 'at')\n"
         "col_isnt_fk('sale', 'item_id')\ncol_is_unique('item', 'note')\n"
         "col_has_check('item', 'note')\nfk_ok('sale', 'id', 'item', 'id')",
@@ -210,7 +216,8 @@ FAMILIES = {
         "sequences_are('shop', array['ticket'])\nforeign_tables_are('shop', array['remote'])\n"
         "enums_are('shop', array['mood'])\ndomains_are('shop', array['price'])\n"
         "types_are('shop', array['mood', 'point3', 'price'])\n"
-        "functions_are('shop', array['one', 'many', 'tidy', 'total', 'stamp'])\n"
+        "functions_are('shop', array['one', 'many', 'tidy', 'total', 'stamp',"
+        " 'tap_good', 'tap_bad'])\n"
         "opclasses_are('shop', array[]::name[])",
         "tables_are('shop', array['item'])\nviews_are('shop', array['item'])\n"
         "materialized_views_are('shop', array['cheap'])\nsequences_are('shop', array['item'])\n"
@@ -329,6 +336,10 @@ FAMILIES = {
     "diagnostics": Family(
         "pass('a') union all select diag('hello ', 'you')\ncollect_tap(ok(true, 'b'), diag('c'))",
         "collect_tap(fail('a'), diag('why'))",
+    ),
+    "tests_in_functions": Family(
+        "do_tap('shop'::name, '^tap_good')",
+        "do_tap('shop'::name, '^tap_')",
     ),
     "tests_of_tests": Family(
         "check_test(ok(true, 'a'), true, 'b')",

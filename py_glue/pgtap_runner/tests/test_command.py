@@ -119,21 +119,26 @@ def test_a_bail_out_stops_what_runs_beside_it(suite: Path, tap_database: str) ->
     assert done.output.endswith("FAILED--Further testing stopped: no disk\n")
 
 
-def test_an_interrupt_ends_what_runs(suite: Path, tap_database: str) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "means"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_an_interrupt_ends_what_runs(
+    jobs: int, means: signal.Signals, suite: Path, database: str
+) -> None:
     for name in ("a", "b"):
         write(suite / f"t/slow_{name}.sql", "select plan(1); select pg_sleep(600);")
-    arguments = ["-j", "2", "t/slow_a.sql", "t/slow_b.sql", "--url", tap_database]
+    arguments = ["-j", str(jobs), "t/slow_a.sql", "t/slow_b.sql", "--url", database]
     running = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stderr=subprocess.PIPE)
-    slow = (
+    asleep = (
         "select count(*) from pg_stat_activity"
         " where query = 'select pg_sleep(600)' and datname = current_database()"
     )
-    wait_until(lambda: rows(tap_database, slow) == [(2,)])
-    running.send_signal(signal.SIGINT)
+    wait_until(lambda: rows(database, asleep) == [(jobs,)])
+    running.send_signal(means)
     _, told = running.communicate(timeout=30)
-    assert running.returncode == 130
-    assert told == b"\nInterrupted\n"
-    assert rows(tap_database, slow) == [(0,)]
+    assert (running.returncode, told) == (130, b"\nInterrupted\n")
+    assert rows(database, asleep) == [(0,)]
+    assert loader.SCHEMA not in schemas(database)
 
 
 def test_colour_and_progress_on_a_terminal(suite: Path, tap_database: str) -> None:

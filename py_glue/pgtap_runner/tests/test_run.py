@@ -23,6 +23,32 @@ def test_bail_out_stops_the_file(tap_database: str, tmp_path: Path) -> None:
     assert len(result.report.assertions) == 1
 
 
+def test_a_file_may_ask_for_pgtap(tap_database: str, tmp_path: Path) -> None:
+    text = "create extension if not exists pgtap;\ncreate extension if not exists plpgsql;\n"
+    path = write(tmp_path / "asks.sql", text + ENDINGS["passes"].sql)
+    result = run_file(tap_database, path)
+    assert result.ok, result.text()
+
+
+@pytest.mark.parametrize(
+    ("statement", "lasts"),
+    [
+        ("create table public.left_behind ()", True),
+        ("comment on schema public is 'mine'; comment on schema public is null", True),
+        ("create temp table t (n int); insert into t values (1); drop table t", False),
+        ("create temporary table if not exists t (n int); delete from T", False),
+        ("set search_path = public; select 1; do $$ begin end $$", False),
+    ],
+)
+def test_what_is_done_outside_a_transaction(
+    statement: str, lasts: bool, database: str, tmp_path: Path
+) -> None:
+    text = f"{statement};\nbegin; select '1..1'; select 'ok 1'; rollback;"
+    result = run_file(database, write(tmp_path / "outside.sql", text))
+    assert result.ok != lasts
+    assert ("stays in the database" in result.text()) == lasts
+
+
 def test_unexpected_pass_is_told(tap_database: str, tmp_path: Path) -> None:
     path = write(tmp_path / "todo.sql", ENDINGS["todo"].sql)
     result = run_file(tap_database, path, name="todo.sql")

@@ -10,7 +10,7 @@ import pytest
 from endings import DIFFERENT, ENDINGS
 from families import FAMILIES
 from pgtap_runner import Result, loader, run_file
-from support import write
+from support import rows, write
 
 ALL_ENDINGS = ENDINGS | DIFFERENT
 
@@ -38,6 +38,20 @@ def test_every_family_of_functions(name: str, tap_database: str, tmp_path: Path)
     failing = run_family(name, tap_database, tmp_path, failing=True)
     assert failing.error is None, failing.error
     assert failing.report.failures
+
+
+def test_the_corpus_calls_nearly_every_function(tap_database: str) -> None:
+    text = " ".join(
+        [family.passing + family.failing for family in FAMILIES.values()]
+        + [ending.sql for ending in ENDINGS.values()]
+    )
+    functions = rows(
+        tap_database,
+        "select distinct proname from pg_proc join pg_namespace n on n.oid = pronamespace"
+        f" where nspname = '{loader.SCHEMA}' and proname !~ '^_'",
+    )
+    called = [name for (name,) in functions if re.search(rf"\b{name}\(", text)]
+    assert len(called) > 0.9 * len(functions) > 150
 
 
 # --- side by side with pg_prove -------------------------------------------------------------------

@@ -13,6 +13,7 @@ from .install import LOCK, CronError, look
 SAFE_SECONDS = (5, 45)
 
 TABLES = ("job", "job_run_details")
+SEQUENCES = ("jobid_seq", "runid_seq")
 
 
 def hand_over(conn: psycopg.Connection[Any], timeout: float) -> list[str]:
@@ -31,6 +32,8 @@ def hand_over(conn: psycopg.Connection[Any], timeout: float) -> list[str]:
             "pg_cron is not usable in this database: install it, then set shared_preload_libraries "
             f"= 'pg_cron' and cron.database_name = '{conn.info.dbname}' and restart the server"
         )
+    with conn.transaction(force_rollback=True):
+        _replace(conn)  # a rehearsal: what would fail does so before anything stops
     deadline = time.monotonic() + timeout
     _wait(conn, "extract(second from clock_timestamp()) between %s and %s", SAFE_SECONDS, deadline)
     conn.execute("update cron_compat.settings set handing_over = true")
@@ -65,6 +68,7 @@ def _wait(
 def _replace(conn: psycopg.Connection[Any]) -> list[str]:
     conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
     conn.execute("set local client_min_messages = warning")
+    conn.execute("lock table cron.job, cron.job_run_details in access exclusive mode")
     missed = _missed(conn)
     grants = _grants(conn)
     for table in TABLES:
@@ -74,16 +78,18 @@ def _replace(conn: psycopg.Connection[Any]) -> list[str]:
             )
         )
     numbers = [
-        _all(conn, f"select last_value, is_called from cron.{name}")[0]  # noqa: S608
-        for name in ("jobid_seq", "runid_seq")
+        conn.execute(
+            sql.SQL("select last_value, is_called from {}").format(sql.Identifier("cron", name))
+        ).fetchone()
+        for name in SEQUENCES
     ]
     _drop(conn)
     conn.execute("create extension pg_cron")
     _check_schedules(conn)
     for table in TABLES:
         conn.execute(_copy(conn, table))
-    for name, number in zip(("jobid_seq", "runid_seq"), numbers, strict=True):
-        conn.execute("select setval(%s, %s, %s)", [f"cron.{name}", *number])
+    for name, number in zip(SEQUENCES, numbers, strict=True):
+        conn.execute("select setval(%s, %s, %s)", [f"cron.{name}", *(number or ())])
     for grant in grants:
         conn.execute(grant.encode())
     return missed
@@ -166,4 +172,4 @@ def _copy(conn: psycopg.Connection[Any], table: str) -> sql.Composed:
 def _all(
     conn: psycopg.Connection[Any], query: str, arguments: tuple[Any, ...] = ()
 ) -> list[tuple[Any, ...]]:
-    return conn.execute(query.encode(), arguments).fetchall()
+    return conn.execute(query.encode(), arguments or None).fetchall()

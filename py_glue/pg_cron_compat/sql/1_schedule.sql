@@ -206,7 +206,7 @@ comment on function cron_compat.matches_day(cron_compat.schedule, timestamp) is
 $$Whether a schedule is due on a day (a midnight, UTC) at all.$$;
 
 create or replace function cron_compat.due_between(
-    p_schedule text, p_after timestamptz, p_until timestamptz
+    p_schedule cron_compat.schedule, p_after timestamptz, p_until timestamptz
 )
 returns setof timestamptz
 language plpgsql
@@ -215,38 +215,55 @@ parallel safe
 set search_path = ''
 as $$
 declare
-    v_parsed constant cron_compat.schedule := cron_compat.parse(p_schedule);
+    v_after constant timestamp := p_after at time zone 'UTC';
+    v_until constant timestamp := p_until at time zone 'UTC';
 begin
-    if v_parsed.seconds is not null then
+    if p_schedule.seconds is not null then
         return query
         select due from pg_catalog.generate_series(
-            p_after, p_until, pg_catalog.make_interval(secs => v_parsed.seconds)
+            p_after, p_until, pg_catalog.make_interval(secs => p_schedule.seconds)
         ) as due
         where due > p_after;
         return;
     end if;
     return query
-    select due
+    select due at time zone 'UTC'
     from pg_catalog.generate_series(
-        pg_catalog.date_trunc('day', p_after at time zone 'UTC'),
-        p_until at time zone 'UTC',
-        interval '1 day'
+        pg_catalog.date_trunc('day', v_after), v_until, interval '1 day'
     ) as day
-    cross join pg_catalog.unnest(v_parsed.hours) as hour
-    cross join pg_catalog.unnest(v_parsed.minutes) as minute
-    cross join lateral (
-        select (day + pg_catalog.make_interval(hours => hour, mins => minute)) at time zone 'UTC'
-    ) as time (due)
-    where cron_compat.matches_day(v_parsed, day) and due > p_after and due <= p_until
+    cross join pg_catalog.unnest(p_schedule.hours) as hour
+    cross join lateral (select day + pg_catalog.make_interval(hours => hour)) as begin (hour_at)
+    cross join pg_catalog.unnest(p_schedule.minutes) as minute
+    cross join lateral (select hour_at + pg_catalog.make_interval(mins => minute)) as time (due)
+    where
+        cron_compat.matches_day(p_schedule, day)
+        and hour_at > v_after - interval '1 hour' and hour_at <= v_until
+        and due > v_after and due <= v_until
     order by due;
 end;
 $$;
 
-comment on function cron_compat.due_between(text, timestamptz, timestamptz) is
+comment on function cron_compat.due_between(cron_compat.schedule, timestamptz, timestamptz) is
 $$The times after the first and up to the second at which a schedule is due, in order.
 
 An interval counts from the start of the last run: that is the first time to give. A schedule that
 is invalid, or waits for a restart, is never due.$$;
+
+create or replace function cron_compat.due_between(
+    p_schedule text, p_after timestamptz, p_until timestamptz
+)
+returns setof timestamptz
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+    select due
+    from cron_compat.due_between(cron_compat.parse(p_schedule), p_after, p_until) as due
+$$;
+
+comment on function cron_compat.due_between(text, timestamptz, timestamptz) is
+$$The same of a schedule as it is written.$$;
 
 create or replace function cron_compat.next_due(p_schedule text, p_after timestamptz)
 returns timestamptz
@@ -256,13 +273,14 @@ parallel safe
 set search_path = ''
 as $$
 declare
+    v_parsed constant cron_compat.schedule := cron_compat.parse(p_schedule);
     v_due timestamptz;
     v_window interval;
 begin
     -- The longest wait: 29 February on one weekday, across a year like 2100.
     foreach v_window in array '{1 hour,1 day,40 days,5 years,41 years}'::interval[] loop
         v_due := min(due) from cron_compat.due_between(
-            p_schedule, p_after, p_after + v_window) as due;
+            v_parsed, p_after, p_after + v_window) as due;
         exit when v_due is not null;
     end loop;
     return v_due;

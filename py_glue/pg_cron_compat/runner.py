@@ -81,7 +81,7 @@ class Runner:
                     return
             except psycopg.OperationalError as error:
                 log.warning("%s", str(error).strip())
-                if self.exit_when_down and self._served:
+                if self.exit_when_down:
                     return
             await self._pause(RETRY_SECONDS)
 

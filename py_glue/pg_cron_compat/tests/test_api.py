@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from pg_cron_compat.install import install
 from psycopg import sql
 
 LACKS = {
@@ -58,8 +57,7 @@ class Cron:
 def cron(request: pytest.FixtureRequest, role: Callable[..., str]) -> Iterator[Cron]:
     """A superuser in a transaction that is rolled back (before the roles that it uses go)."""
     if request.param == "compat":
-        with psycopg.connect(request.getfixturevalue("empty_url")) as conn:
-            install(conn)
+        with psycopg.connect(request.getfixturevalue("shared_url")) as conn:
             yield Cron(conn, {})
             conn.rollback()
         return

@@ -27,7 +27,8 @@ class Scheduler:
     """What this database offers for running jobs.
 
     mode: ``here`` (cron.schedule may be called), ``installable`` (create extension is missing),
-    ``elsewhere`` (pg_cron lives in another database), ``none``.
+    ``elsewhere`` (pg_cron lives in another database), ``none``. runner: who runs the jobs that are
+    here, when it is not pg_cron itself.
     """
 
     mode: str
@@ -35,6 +36,7 @@ class Scheduler:
     login: str
     superuser: bool = False
     database: str = ""
+    runner: str = ""
     jobs: dict[str, list[ScheduledJob]] = field(default_factory=dict)
 
     def may_hold(self, row: Row) -> bool:
@@ -65,7 +67,8 @@ def inspect(conn: Conn) -> Scheduler:
     function = _schedule_function(conn)
     if function and (not function.of_pg_cron or home in (None, database)):
         if function.usable:
-            return scheduler("here", "", jobs=_jobs(conn))
+            runner = "" if function.of_pg_cron else _runner(conn)
+            return scheduler("here", "", runner=runner, jobs=_jobs(conn))
         return scheduler(
             "none", f'run as an administrator: grant usage on schema cron to "{login}";'
         )
@@ -92,6 +95,27 @@ def _home(conn: Conn) -> str | None:
             return str(home) if home else None
     except psycopg.Error:
         return None
+
+
+def _runner(conn: Conn) -> str:
+    """Who runs the jobs of pg_cron_compat: its leader holds an advisory lock."""
+    leads = one(
+        conn,
+        """
+        select exists (
+            select from pg_catalog.pg_locks as l
+            where
+                l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                and (l.classid::bigint << 32 | l.objid::bigint)
+                    = pg_catalog.hashtextextended('pg_cron_compat leader', 0)
+                and l.database = (
+                    select oid from pg_catalog.pg_database
+                    where datname = pg_catalog.current_database()
+                )
+        )
+        """,
+    )
+    return "by pg-cron-compat run" if leads else "when one starts: pg-cron-compat run --url …"
 
 
 @dataclass(frozen=True)
@@ -181,7 +205,7 @@ def who_runs(scheduler: Scheduler, file: File, row: Row | None) -> str:
     job = scheduler.mine(file.stem)
     if job is not None:
         state = "scheduled" if job.active else "scheduled but not active"
-        return f"{state}: {job.schedule} as {job.username}"
+        return f"{state}: {job.schedule} as {job.username} {scheduler.runner}".rstrip()
     if row.state == "applied" and scheduler.may_hold(row):
         return f"scheduled by {row.applied_by}, whose jobs you may not see"
     return f"nothing in this database runs it: {scheduler.note}"

@@ -26,7 +26,8 @@ def time_limit(connection: Connection, seconds: float | None) -> Iterator[thread
             return
         expired.set()
         for means in (_cancel, _terminate, _hang_up):
-            _try(means, connection)
+            # A thread of its own: before libpq 17 a cancel request waits for a frozen server.
+            threading.Thread(target=_try, args=(means, connection), daemon=True).start()
             if done.wait(GRACE):
                 return
 

@@ -19,7 +19,9 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 def run(
     *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")

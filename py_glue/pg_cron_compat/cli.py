@@ -12,7 +12,7 @@ import psycopg
 
 from .handover import hand_over
 from .install import CronError, install, look
-from .runner import NotInstalled, Runner
+from .runner import CannotRun, Runner
 
 URL = click.option(
     "--url",
@@ -125,7 +125,7 @@ def run(url: str, set_role: bool, exit_when_down: bool, verbose: bool) -> None:
 
     try:
         asyncio.run(lead())
-    except (NotInstalled, psycopg.Error) as error:
+    except (CannotRun, psycopg.Error) as error:
         raise click.ClickException(str(error).strip()) from error
 
 

@@ -19,11 +19,13 @@ class Found:
     """What a database has under the name ``cron``.
 
     extension: version of pg_cron created here. usable: a pg_cron that could be created here.
+    hidden: the server has pg_cron loaded, and this login may not know for which database.
     compat: our schema is here. owner: of a schema ``cron`` that neither made.
     """
 
     extension: str | None
     usable: bool
+    hidden: bool
     compat: bool
     owner: str | None
 
@@ -42,20 +44,17 @@ def look(conn: psycopg.Connection[Any]) -> Found:
     ).fetchone()
     assert row
     extension, available, compat, owner = row
-    usable = available and _home(conn) == conn.info.dbname
-    return Found(extension, usable, compat, None if extension or compat else owner)
-
-
-def _home(conn: psycopg.Connection[Any]) -> str | None:
-    """Return the database of the pg_cron that the server has loaded, as far as it can be told."""
+    hidden, home = False, None
     try:
         with conn.transaction():
-            row = conn.execute(
+            home = conn.execute(
                 "select pg_catalog.current_setting('cron.database_name', true)"
             ).fetchone()
     except psycopg.errors.InsufficientPrivilege:
-        return None
-    return row[0] if row else None
+        hidden = True
+    usable = available and home == (conn.info.dbname,)
+    owner = None if extension or compat else owner
+    return Found(extension, usable, hidden and available, compat, owner)
 
 
 def install(conn: psycopg.Connection[Any]) -> None:
@@ -68,6 +67,11 @@ def install(conn: psycopg.Connection[Any]) -> None:
         if found.usable:
             remedy = "pg-cron-compat handover" if found.compat else "create extension pg_cron;"
             raise CronError(f"pg_cron is usable in this database: {remedy}")
+        if found.hidden:
+            raise CronError(
+                "this server has pg_cron loaded, and this login may not know for which database: "
+                "install as a superuser or a member of pg_read_all_settings"
+            )
         if found.owner:
             raise CronError(
                 f"there is a schema cron, owner {found.owner}, that pg-cron-compat did not make: "

@@ -49,8 +49,11 @@ GONE = (
 )
 
 
-class NotInstalled(Exception):
-    """The database has no compat layer (any more)."""
+POOLER = "this is a connection pooler: give the server's own URL"
+
+
+class CannotRun(Exception):
+    """What a runner cannot serve, and what to do about it."""
 
 
 class Runner:
@@ -74,13 +77,18 @@ class Runner:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
+        trouble = ""  # told once, however often it is met
         while not self._stopping.is_set():
             try:
                 async with await self._connect(self.url, LEADER) as control:
                     await self._serve(control)
                     return
             except psycopg.OperationalError as error:
-                log.warning("%s", str(error).strip())
+                if "unsupported startup parameter" in str(error):
+                    raise CannotRun(POOLER) from error
+                if str(error) != trouble:
+                    trouble = str(error)
+                    log.warning("%s", trouble.strip())
                 if self.exit_when_down:
                     return
             await self._pause(RETRY_SECONDS)
@@ -112,9 +120,9 @@ class Runner:
     async def _lead(self, control: AsyncConnection[Any]) -> bool:
         installed, leads, pid = await _row(control, LEAD)
         if pid != control.info.backend_pid:
-            raise NotInstalled("this is a connection pooler: give the server's own URL")
+            raise CannotRun(POOLER)
         if not installed and not self._served:
-            raise NotInstalled("no cron_compat in this database: run  pg-cron-compat install")
+            raise CannotRun("no cron_compat in this database: run  pg-cron-compat install")
         if not installed:
             log.warning("cron_compat is gone from this database")
             self.stop()
@@ -125,7 +133,6 @@ class Runner:
         loop = asyncio.get_running_loop()
         purge_at = loop.time()
         while self._runs or not self._stopping.is_set():
-            self._changed.clear()
             start = not self._stopping.is_set()
             (todo,) = await _row(control, "select cron_compat.tick(%s)", [start])
             if todo["handing_over"] and start:
@@ -144,6 +151,7 @@ class Runner:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
+        self._changed.clear()
 
     # -- one run
 

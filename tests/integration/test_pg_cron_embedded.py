@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -84,3 +86,11 @@ def test_status_says_who_runs_the_jobs(release: Release, empty_db: str) -> None:
     with psycopg.connect(empty_db) as leader:
         leader.execute("select pg_advisory_lock(cron_compat.lock_key('leader'))")
         assert runs().endswith("by pg-cron-compat run")
+
+
+@pytest.mark.once
+def test_a_pooler_is_refused(empty_db: str, pooled_url: Callable[[str], str]) -> None:
+    command = [sys.executable, "-m", "pg_cron_compat", "run", "--url", pooled_url(empty_db)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert told.returncode == 1
+    assert told.stderr == "Error: this is a connection pooler: give the server's own URL\n"

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from pg_cron_clock import server_with_a_clock
-from pg_cron_compat.install import install
+from pg_cron_compat.install import CronError, install
 from servers import Cluster
 
 pytestmark = pytest.mark.once
@@ -160,4 +160,12 @@ def test_where_pg_cron_is_there_is_nothing_to_install() -> None:
         assert compat(cluster, "status").returncode == 0
         # pg_cron lives in one database; the others have the layer.
         with psycopg.connect(cluster.superuser_url, autocommit=True) as conn:
+            install(conn)
+            conn.execute("create role app_owner login")
+        cluster.create("other", owner="app_owner")
+        with psycopg.connect(cluster.url("other", "app_owner"), autocommit=True) as conn:
+            with pytest.raises(CronError, match="a superuser or a member of pg_read_all_settings"):
+                install(conn)
+            with cluster.admin() as admin:
+                admin.execute("grant pg_read_all_settings to app_owner")
             install(conn)

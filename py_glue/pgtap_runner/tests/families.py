@@ -242,13 +242,13 @@ FAMILIES = {
         "operators_are('shop', array['+(int,int) returns int'])",
     ),
     "roles": Family(
-        "has_role('pgtap_clerk')\nhasnt_role('pgtap_nobody')\nhas_user('postgres')\n"
+        "has_role('pgtap_clerk')\nhasnt_role('pgtap_nobody')\nhas_user(current_user)\n"
         "hasnt_user('pgtap_nobody')\nhas_group('pgtap_group')\nhasnt_group('pgtap_nobody')\n"
-        "is_superuser('postgres')\nisnt_superuser('pgtap_clerk')\n"
+        "is_superuser(current_user)\nisnt_superuser('pgtap_clerk')\n"
         "is_member_of('pgtap_group', 'pgtap_clerk')\nisnt_member_of('pgtap_clerk', 'pgtap_group')",
         "has_role('pgtap_nobody')\nhasnt_role('pgtap_clerk')\nhas_user('pgtap_nobody')\n"
-        "hasnt_user('postgres')\nhas_group('pgtap_nobody')\nhasnt_group('pgtap_group')\n"
-        "is_superuser('pgtap_clerk')\nisnt_superuser('postgres')\n"
+        "hasnt_user(current_user)\nhas_group('pgtap_nobody')\nhasnt_group('pgtap_group')\n"
+        "is_superuser('pgtap_clerk')\nisnt_superuser(current_user)\n"
         "is_member_of('pgtap_clerk', 'pgtap_group')\nisnt_member_of('pgtap_group', 'pgtap_clerk')",
     ),
     "languages_and_extensions": Family(

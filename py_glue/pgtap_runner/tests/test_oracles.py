@@ -150,7 +150,7 @@ def prove() -> Iterator[Callable[[list[str]], dict[str, Any]]]:
         yield ask
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(STREAMS)
 def test_streams_are_judged_as_prove_judges_them(
     prove: Callable[[list[str]], dict[str, Any]], lines: list[str]

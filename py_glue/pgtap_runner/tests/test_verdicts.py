@@ -1,50 +1,74 @@
 """What is said about every way a file can end; pg_prove says the same of a large corpus."""
 
+import functools
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from endings import DIFFERENT, ENDINGS
+from endings import DIFFERENT, ENDINGS, Ending
 from families import FAMILIES
 from pgtap_runner import Result, loader, run_file
 from support import rows, write
 
-ALL_ENDINGS = ENDINGS | DIFFERENT
+CORPUS = (
+    {name: ending.sql for name, ending in ENDINGS.items()}
+    | {f"{name}_passing": family.file(failing=False) for name, family in FAMILIES.items()}
+    | {f"{name}_failing": family.file(failing=True) for name, family in FAMILIES.items()}
+)
 
 
-@pytest.mark.parametrize("name", ALL_ENDINGS)
-def test_every_way_to_end(name: str, tap_database: str, tmp_path: Path) -> None:
-    ending = ALL_ENDINGS[name]
-    path = write(tmp_path / f"{name}.sql", ending.sql)
-    result = run_file(tap_database, path, name=path.name)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus as files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, text in CORPUS.items():
+        write(folder / f"{name}.sql", text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result_of(tap_database: str, folder: Path) -> Callable[[str], Result]:
+    """Run a file of the corpus, once."""
+
+    @functools.cache
+    def run(name: str) -> Result:
+        return run_file(tap_database, folder / f"{name}.sql", name=f"{name}.sql")
+
+    return run
+
+
+def check(ending: Ending, result: Result) -> None:
     assert result.ok == (not ending.says), result.text()
     assert len(result.report.assertions) == ending.assertions, result.text()
     for words in ending.says:
         assert words in result.text()
 
 
-def run_family(name: str, database: str, folder: Path, *, failing: bool) -> Result:
-    text = FAMILIES[name].file(failing=failing)
-    return run_file(database, write(folder / f"{name}.sql", text))
+@pytest.mark.parametrize("name", ENDINGS)
+def test_every_way_to_end(name: str, result_of: Callable[[str], Result]) -> None:
+    check(ENDINGS[name], result_of(name))
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_where_pg_prove_says_otherwise(name: str, tap_database: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"{name}.sql", DIFFERENT[name].sql)
+    check(DIFFERENT[name], run_file(tap_database, path, name=path.name))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_of_functions(name: str, tap_database: str, tmp_path: Path) -> None:
-    passing = run_family(name, tap_database, tmp_path, failing=False)
+def test_every_family_of_functions(name: str, result_of: Callable[[str], Result]) -> None:
+    passing, failing = result_of(f"{name}_passing"), result_of(f"{name}_failing")
     assert passing.ok, passing.text()
-    failing = run_family(name, tap_database, tmp_path, failing=True)
     assert failing.error is None, failing.error
     assert failing.report.failures
 
 
 def test_the_corpus_calls_nearly_every_function(tap_database: str) -> None:
-    text = " ".join(
-        [family.passing + family.failing for family in FAMILIES.values()]
-        + [ending.sql for ending in ENDINGS.values()]
-    )
+    text = " ".join(CORPUS.values())
     functions = rows(
         tap_database,
         "select distinct proname from pg_proc join pg_namespace n on n.oid = pronamespace"
@@ -55,15 +79,6 @@ def test_the_corpus_calls_nearly_every_function(tap_database: str) -> None:
 
 
 # --- side by side with pg_prove -------------------------------------------------------------------
-
-
-def corpus(folder: Path) -> list[Path]:
-    """Write every file of which pg_prove must say the same."""
-    texts = {name: ending.sql for name, ending in ENDINGS.items()}
-    for name, family in FAMILIES.items():
-        texts[f"{name}_passing"] = family.file(failing=False)
-        texts[f"{name}_failing"] = family.file(failing=True)
-    return [write(folder / f"{name}.sql", text) for name, text in sorted(texts.items())]
 
 
 Verdict = tuple[bool, set[int]]
@@ -106,21 +121,18 @@ def numbers(text: str) -> set[int]:
 
 @pytest.mark.skipif(shutil.which("pg_prove") is None, reason="pg_prove is not installed")
 def test_same_verdicts_as_pg_prove(
-    tap_database: str,
+    folder: Path,
+    result_of: Callable[[str], Result],
     psql: str,
     libpq_environment: dict[str, str],
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = corpus(tmp_path)
-    theirs = verdicts_of_pg_prove(tmp_path, psql, libpq_environment)
-    results = [(path.stem, run_file(tap_database, path)) for path in files]
-    ours = {name: (r.ok, {a.number for a in r.report.failures}) for name, r in results}
-    differences = {
-        name: (ours[name], theirs.get(name)) for name in ours if ours[name] != theirs.get(name)
-    }
+    theirs = verdicts_of_pg_prove(folder, psql, libpq_environment)
+    results = {name: result_of(name) for name in CORPUS}
+    ours = {n: (r.ok, {a.number for a in r.report.failures}) for n, r in results.items()}
+    differences = {n: (ours[n], theirs.get(n)) for n in ours if ours[n] != theirs.get(n)}
     assert differences == {}
-    assert len(files) >= 60
+    assert len(ours) >= 60
     with capsys.disabled():
         passing = sum(passed for passed, _ in ours.values())
-        print(f"\n{len(files)} files: same verdict as pg_prove ({passing} of them pass)")
+        print(f"\n{len(ours)} files: same verdict as pg_prove ({passing} of them pass)")

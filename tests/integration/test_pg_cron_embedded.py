@@ -5,10 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -17,16 +15,9 @@ from migrate_trees import Release, query
 from pg_cron_compat.install import CronError, install
 from rendio import migrate
 from rendio.embedded import Server
+from waiting import until
 
 RUNNERS = "select count(*) from pg_stat_activity where application_name = 'pg_cron_compat'"
-
-
-def until(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from pg_cron_clock import server_with_a_clock
 from pg_cron_compat.install import CronError, install
 from servers import Cluster
+from waiting import until
 
 pytestmark = pytest.mark.once
 
@@ -23,14 +23,6 @@ def query(cluster: Cluster, statement: str, *arguments: Any) -> list[tuple[Any, 
     with cluster.admin("app") as conn:
         cursor = conn.execute(statement.encode(), arguments)
         return cursor.fetchall() if cursor.description else []
-
-
-def until(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 30
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def compat(cluster: Cluster, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -29,8 +29,8 @@ def server_url() -> str:
 
 
 @pytest.fixture
-def empty_url(server_url: str) -> Iterator[str]:
-    """The URL of an empty database, for this test alone."""
+def empty_url(server_url: str, role: Callable[..., str]) -> Iterator[str]:
+    """The URL of an empty database, for this test alone; it goes before the roles do."""
     yield from _database(server_url)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from pg_cron_compat.install import install
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from runners import RunnerProcess, leader, one, query, runs, schedule, until
 
 Run = Callable[..., RunnerProcess]
@@ -174,6 +175,28 @@ def test_jobs_run_as_their_user(
     runner.signal(signal.SIGTERM)
     runner.ended()
     assert f"role set to {user}" in runner.told()
+
+
+def test_the_owner_of_a_database_needs_no_superuser(
+    empty_url: str, run: Run, role: Callable[..., str]
+) -> None:
+    owner, other = role(), role()
+    query(empty_url, f"alter database {conninfo_to_dict(empty_url)['dbname']} owner to {owner}")
+    own_url = make_conninfo(empty_url, user=owner)
+    with psycopg.connect(own_url, autocommit=True) as conn:
+        install(conn)
+        conn.execute(f"grant usage on schema cron to {other}".encode())
+    schedule(own_url, "own", "select 1")
+    schedule(make_conninfo(empty_url, user=other), "other", "select 2")
+    run(own_url)
+    for name in ("own", "other"):
+        until(lambda name=name: ("succeeded", "SELECT 1") in runs(empty_url, name))
+    who = "select username from cron.job_run_details group by 1"
+    assert {user for (user,) in query(empty_url, who)} == {owner, other}
+    assert query(make_conninfo(empty_url, user=other), who) == [(other,)]
+    query(
+        empty_url, f"alter database {conninfo_to_dict(empty_url)['dbname']} owner to current_user"
+    )
 
 
 def test_without_the_layer_or_a_server_it_says_so(

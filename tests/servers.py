@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from pgtap_runner.template import copy_properties
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from rendio import embedded
@@ -154,7 +155,7 @@ class Cluster:
         with self.admin() as conn:
             conn.execute(command)
             if template:
-                _copy_database_properties(conn, template, dbname)
+                copy_properties(conn, template, dbname)
         return self.url(dbname)
 
     def drop(self, dbname: str) -> None:
@@ -171,31 +172,6 @@ def _as_url(parts: Mapping[str, Any]) -> str:
     login = quoted["user"] + (f":{quoted['password']}" if quoted["password"] else "")
     query = "&".join(f"{k}={quote(v, safe='')}" for k, v in rest.items())
     return f"postgresql://{login}@/{quoted['dbname']}?{query}"
-
-
-def _copy_database_properties(conn: psycopg.Connection[Any], source: str, target: str) -> None:
-    """Copy what a template does not pass on: privileges on the database, and its settings."""
-    statements = conn.execute(
-        """
-        with asked as (select %s::text as target, d.* from pg_database d where datname = %s)
-        select format('revoke all on database %%I from public', target)
-        from asked where datacl is not null
-        union all
-        select format('grant %%s on database %%I to %%s', acl.privilege_type, target,
-            case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end)
-        from asked, aclexplode(datacl) acl
-        union all
-        select format('alter %%s database %%I set %%s = %%s',
-            case setrole when 0 then '' else 'role ' || setrole::regrole::text || ' in' end,
-            target, name, case name when 'search_path' then value else quote_literal(value) end)
-        from asked join pg_db_role_setting on setdatabase = oid,
-            unnest(setconfig) pair, split_part(pair, '=', 1) name,
-            substr(pair, strpos(pair, '=') + 1) value
-        """,
-        [target, source],
-    ).fetchall()
-    for (statement,) in statements:
-        conn.execute(statement)
 
 
 # --- private clusters -----------------------------------------------------------------------------

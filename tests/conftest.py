@@ -12,6 +12,7 @@ import profiles
 import psycopg
 import pytest
 import servers
+from pg_cron_compat.install import install
 from pgtap_runner import loader
 from psycopg.conninfo import conninfo_to_dict
 from rendio import migrate
@@ -202,19 +203,33 @@ def pgtap_database(server: Cluster, clone: Callable[[], str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def cron_db(server: Cluster, run: Run, profile: profiles.Profile) -> Iterator[str]:
-    """The URL of a migrated database with the real pg_cron; one test at a time has it."""
+def empty_cron_db(
+    server: Cluster, run: Run, profile: profiles.Profile, new_name: Callable[[], str]
+) -> Iterator[str]:
+    """The URL of a database with nothing applied where cron jobs can be scheduled.
+
+    The real pg_cron's, which one test at a time has; or, on a server without, one with the
+    compat layer.
+    """
     name = server.cron_database
     if not name:
-        pytest.skip("this server has no pg_cron")
+        url = _new_database(server, profile, new_name())
+        with psycopg.connect(url) as conn:
+            install(conn)
+        yield from _dropped_afterwards(server, url)
+        return
     if name != servers.CRON_DATABASE:
         pytest.skip(f"pg_cron lives in a database that is not the tests' to drop: {name}")
     with run.exclusive("cron"):
         server.drop(name)
-        url = _new_database(server, profile, name)
-        migrate.apply(url)
-        yield url
-        server.drop(name)
+        yield from _dropped_afterwards(server, _new_database(server, profile, name))
+
+
+@pytest.fixture
+def cron_db(empty_cron_db: str) -> str:
+    """The URL of a migrated database where cron jobs are scheduled."""
+    migrate.apply(empty_cron_db)
+    return empty_cron_db
 
 
 # --- connections ----------------------------------------------------------------------------------

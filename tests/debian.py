@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAJORS = (15, 16, 17, 18)
-OTHERS = ("pgbouncer", "libtap-parser-sourcehandler-pgtap-perl")
+OTHERS = ("pgbouncer", "libtap-parser-sourcehandler-pgtap-perl", "gcc", "libc6-dev")
 MODULES = ("pgtap", "cron", "plpgsql-check", "wal2json")
 NO_MAIN_CLUSTER = Path("/etc/postgresql-common/createcluster.d/rendio-tests.conf")
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")

@@ -1,7 +1,8 @@
 """``make test``: install what is missing, run the tests on each server, show what was tested.
 
 Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``. With
-``--profiles`` the first server then takes the other shapes of database too (see profiles/).
+``--profiles`` the first server then takes the other shapes of database too (see profiles/), and
+PostgreSQL 16 has its turn.
 RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
 RENDIO_APT=0 forbids to install anything.
 """
@@ -21,6 +22,7 @@ from rendio import embedded
 
 TESTS = Path(__file__).parent
 PRIVATE = ("debian", "embedded")  # the oldest PostgreSQL that is supported, and the newest
+BETWEEN = ("embedded16",)
 PROFILES = ("supabase", "supabase_open", "rds")
 COLUMNS = ("server", "version", "profile", "SQL assertions", "Python tests", "failed", "skipped")
 
@@ -38,6 +40,7 @@ def main() -> int:
     reports = [_run(kind, narrowed, first=kind == kinds[0]) for kind in kinds]
     if "--profiles" in sys.argv[1:]:
         reports += [_run(kinds[0], narrowed, first=False, profile=name) for name in PROFILES]
+        reports += [_run(kind, narrowed, first=False) for kind in BETWEEN if not chosen]
     _show([report for report, _ in reports])
     return max(code for _, code in reports)
 

@@ -1,77 +1,68 @@
 """Cron files are scheduled where something runs them, and otherwise kept and shown."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import servers
 from migrate_trees import Release, error_of, query, row_of, steps
-from profiles import Profile
 from psycopg.conninfo import conninfo_to_dict
 from rendio import migrate
-from servers import Cluster, Run
+from servers import Cluster
 
 FILE = "cron/count-things.sql"
 JOBS = "select schedule, command, username::text, active from cron.job where jobname = %s"
-
-
-@pytest.fixture
-def cron_home(server: Cluster, run: Run, profile: Profile) -> Iterator[str]:
-    """The URL of pg_cron's own database, with nothing applied; one test at a time has it."""
-    name = server.cron_database
-    if name != servers.CRON_DATABASE:
-        pytest.skip(f"no pg_cron in a database that is the tests' to drop: {name}")
-    with run.exclusive("cron"):
-        server.drop(name)
-        yield profile.create_database(server.superuser_url, name)
-        server.drop(name)
 
 
 def jobs(url: str, name: str = "count-things") -> list[Any]:
     return query(url, JOBS, [name])
 
 
-def test_where_pg_cron_lives_jobs_are_scheduled(release: Release, cron_home: str) -> None:
-    release.apply(cron_home)
-    login = query(cron_home, "select session_user::text")[0][0]
-    assert jobs(cron_home) == [("7 * * * *", "select public.count_things(1)", login, True)]
-    assert row_of(cron_home, FILE)[1:3] == ["applied", ["cron job count-things"]]
-    assert not release.apply(cron_home).changed
-    job = migrate.status(cron_home, release.root).jobs[0]
-    assert job.runs == f"scheduled: 7 * * * * as {login}"
+def test_where_pg_cron_lives_jobs_are_scheduled(
+    release: Release, server: Cluster, empty_cron_db: str
+) -> None:
+    release.apply(empty_cron_db)
+    login = query(empty_cron_db, "select session_user::text")[0][0]
+    assert jobs(empty_cron_db) == [("7 * * * *", "select public.count_things(1)", login, True)]
+    assert row_of(empty_cron_db, FILE)[1:3] == ["applied", ["cron job count-things"]]
+    assert not release.apply(empty_cron_db).changed
+    job = migrate.status(empty_cron_db, release.root).jobs[0]
+    by = "" if server.cron_database else " once this runs: pg-cron-compat run --url …"
+    assert job.runs == f"scheduled: 7 * * * * as {login}{by}"
 
 
-def test_a_job_follows_its_file(release: Release, cron_home: str) -> None:
-    release.apply(cron_home)
-    jobid = query(cron_home, "select jobid from cron.job")
+def test_a_job_follows_its_file(release: Release, empty_cron_db: str) -> None:
+    release.apply(empty_cron_db)
+    jobid = query(empty_cron_db, "select jobid from cron.job")
     release.replace(FILE, "7 * * * *", "8 * * * *")
-    assert steps(release.apply(cron_home)) == [FILE]
-    assert jobs(cron_home)[0][0] == "8 * * * *"
-    assert query(cron_home, "select jobid from cron.job") == jobid
+    assert steps(release.apply(empty_cron_db)) == [FILE]
+    assert jobs(empty_cron_db)[0][0] == "8 * * * *"
+    assert query(empty_cron_db, "select jobid from cron.job") == jobid
 
-    query(cron_home, "select cron.unschedule('count-things')")
-    assert "is missing" in str(migrate.drift(cron_home, release.root)[0])
-    assert steps(release.apply(cron_home)) == [FILE]
+    query(empty_cron_db, "select cron.unschedule('count-things')")
+    assert "is missing" in str(migrate.drift(empty_cron_db, release.root)[0])
+    assert steps(release.apply(empty_cron_db)) == [FILE]
 
-    query(cron_home, "select cron.alter_job(jobid, active := false) from cron.job")
-    assert "is not active" in str(migrate.drift(cron_home, release.root)[0])
-    assert "not active" in migrate.status(cron_home, release.root).jobs[0].runs
+    query(empty_cron_db, "select cron.alter_job(jobid, active := false) from cron.job")
+    assert "is not active" in str(migrate.drift(empty_cron_db, release.root)[0])
+    assert "not active" in migrate.status(empty_cron_db, release.root).jobs[0].runs
 
     release.remove(FILE)
-    release.apply(cron_home)
-    assert jobs(cron_home) == []
-    assert not release.apply(cron_home).changed
+    release.apply(empty_cron_db)
+    assert jobs(empty_cron_db) == []
+    assert not release.apply(empty_cron_db).changed
 
 
-def test_a_foreign_job_of_our_name_is_refused(release: Release, cron_home: str) -> None:
-    query(cron_home, "create extension if not exists pg_cron")
-    query(cron_home, "select cron.schedule('count-things', '0 0 * * *', 'select 1')")
-    error = error_of(lambda: release.apply(cron_home))
+def test_a_foreign_job_of_our_name_is_refused(
+    release: Release, server: Cluster, empty_cron_db: str
+) -> None:
+    if server.cron_database:
+        query(empty_cron_db, "create extension if not exists pg_cron")
+    query(empty_cron_db, "select cron.schedule('count-things', '0 0 * * *', 'select 1')")
+    error = error_of(lambda: release.apply(empty_cron_db))
     assert error.exit_code == 7
     assert "cron job count-things, owner" in str(error)
     assert "cron.unschedule('count-things')" in str(error)
-    assert query(cron_home, "select to_regnamespace('rendio')") == [(None,)]
-    assert jobs(cron_home)[0][1] == "select 1"
+    assert query(empty_cron_db, "select to_regnamespace('rendio')") == [(None,)]
+    assert jobs(empty_cron_db)[0][1] == "select 1"
 
 
 def test_elsewhere_the_lines_to_run_there_are_printed(

@@ -72,11 +72,11 @@ def test_status_says_who_runs_the_jobs(release: Release, empty_db: str) -> None:
     def runs() -> str:
         return migrate.status(empty_db, release.root).jobs[0].runs
 
-    assert runs().endswith("when one starts: pg-cron-compat run --url …")
+    assert runs().endswith("once this runs: pg-cron-compat run --url …")
     assert not release.apply(empty_db).changed
     with psycopg.connect(empty_db) as leader:
         leader.execute("select pg_advisory_lock(cron_compat.lock_key('leader'))")
-        assert runs().endswith("by pg-cron-compat run")
+        assert runs().endswith("by pg-cron-compat")
 
 
 @pytest.mark.once

@@ -115,7 +115,7 @@ def _runner(conn: Conn) -> str:
         )
         """,
     )
-    return "by pg-cron-compat run" if leads else "when one starts: pg-cron-compat run --url …"
+    return "by pg-cron-compat" if leads else "once this runs: pg-cron-compat run --url …"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ returns integer
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_name constant integer := pg_catalog.array_position(
@@ -69,7 +69,7 @@ returns integer[]
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     c_entry constant text :=
@@ -118,7 +118,7 @@ language plpgsql
 immutable
 strict
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     c_blank constant text := '[ \t\n\v\f\r]*';
@@ -212,7 +212,7 @@ returns setof timestamptz
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_after constant timestamp := p_after at time zone 'UTC';
@@ -256,7 +256,7 @@ returns setof timestamptz
 language sql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select due
     from cron_compat.due_between(cron_compat.parse(p_schedule), p_after, p_until) as due
@@ -270,7 +270,7 @@ returns timestamptz
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_parsed constant cron_compat.schedule := cron_compat.parse(p_schedule);

@@ -9,7 +9,7 @@ returns boolean
 language sql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select rolsuper from pg_catalog.pg_roles where rolname = current_user
 $$;
@@ -57,7 +57,7 @@ returns boolean
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select exists (select from cron.job where jobid = p_job_id)
 $$;
@@ -70,7 +70,7 @@ returns text
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_value is null then
@@ -88,7 +88,7 @@ returns void
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if cron_compat.parse(p_schedule) is null then
@@ -106,7 +106,7 @@ create or replace function cron_compat.check_role(p_role text)
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_can_login constant boolean := (
@@ -129,7 +129,7 @@ create or replace function cron_compat.check_connect(p_role text, p_database tex
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if not pg_catalog.has_database_privilege(p_role, p_database, 'connect') then
@@ -148,7 +148,7 @@ create or replace function cron_compat.save_job(
 returns bigint
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_username constant text := coalesce(p_username, current_user);
@@ -243,7 +243,7 @@ create or replace function cron_compat.change_job(
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_job_id is null then
@@ -308,7 +308,7 @@ returns boolean
 language plpgsql
 volatile
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     delete from cron_compat.removable_job where jobid = job_id;
@@ -329,7 +329,7 @@ returns boolean
 language plpgsql
 volatile
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     delete from cron_compat.removable_job where jobname = job_name and username = current_user;

@@ -79,7 +79,7 @@ create or replace function cron_compat.follow_jobs(p_now timestamptz)
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     delete from cron_compat.task as t
     where t.runid is null
@@ -103,7 +103,7 @@ create or replace function cron_compat.queue_due(p_now timestamptz)
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     update cron_compat.task
     set
@@ -125,7 +125,7 @@ create or replace function cron_compat.start_queued(p_now timestamptz)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_places constant integer :=
@@ -167,7 +167,7 @@ create or replace function cron_compat.tick(p_start boolean)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now constant timestamptz := cron_compat.clock();
@@ -210,7 +210,7 @@ create or replace function cron_compat.run_started(p_run_id bigint, p_pid intege
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     update cron.job_run_details
     set status = 'running', job_pid = p_pid, start_time = cron_compat.clock()
@@ -226,7 +226,7 @@ create or replace function cron_compat.run_ended(
 returns void
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     update cron.job_run_details
     set
@@ -246,7 +246,7 @@ create or replace function cron_compat.take_over()
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now constant timestamptz := cron_compat.clock();
@@ -278,7 +278,7 @@ create or replace function cron_compat.purge_history()
 returns bigint
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     with oldest as (
         select runid, coalesce(end_time, start_time, '-infinity') as seen

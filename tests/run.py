@@ -65,7 +65,8 @@ def _run(
             environment["RENDIO_TEST_SERVER"] = kind
         scope = narrowed or ["-n", "2", "--dist", "worksteal", str(TESTS)]
         if not first:
-            scope += ["-m", "not once", f"--ignore={TESTS / 'unit'}"]
+            chosen = "not once and not shapeless" if profile else "not once"
+            scope += ["-m", chosen, f"--ignore={TESTS / 'unit'}"]
         print(f"\n== {kind} {profile or ''}", flush=True)
         command = [sys.executable, "-m", "pytest", "--quiet", *scope]
         code = subprocess.run(command, env=environment).returncode

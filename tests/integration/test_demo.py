@@ -18,6 +18,8 @@ from rendio.demo import report
 from rendio.demo.database import LOCK
 from rendio.demo.day import lines
 
+pytestmark = pytest.mark.shapeless
+
 Conn = psycopg.Connection[Any]
 Demo = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,6 +10,8 @@ import pytest
 import servers
 from servers import Cluster, Run
 
+pytestmark = pytest.mark.shapeless
+
 PACKAGE = Path(__file__).parents[2] / "py_glue" / "pg_cron_compat"
 
 

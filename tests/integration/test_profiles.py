@@ -20,6 +20,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from rendio import migrate
 
+pytestmark = pytest.mark.shapeless
+
 Connection = psycopg.Connection[Any]
 
 API_ROLES = ["anon", "authenticated", "service_role"]

@@ -41,7 +41,7 @@ lint: $(VENV)/dev ## Lint and type-check SQL and Python.
 
 check: lint ## What CI runs: lint, generated files, tests on every shape of database.
 	@$(BIN)/rendio gen --check
-	@$(BIN)/python tests/run.py --profiles
+	@$(BIN)/python tests/run.py --all
 
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
 """``make test``: install what is missing, run the tests on each server, show what was tested.
 
 Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``. With
-``--profiles`` the first server then takes the other shapes of database too (see profiles/), and
-PostgreSQL 16 has its turn.
+``--all``, for ``make check``, the thorough tests run too, the first server takes the other shapes of
+database (see profiles/), and PostgreSQL 16 has its turn. The marks in pyproject.toml say which tests
+are left out where.
 RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
 RENDIO_APT=0 forbids to install anything.
 """
@@ -24,25 +25,37 @@ TESTS = Path(__file__).parent
 PRIVATE = ("debian", "embedded")  # the oldest PostgreSQL that is supported, and the newest
 BETWEEN = ("embedded16",)
 PROFILES = ("supabase", "supabase_open", "rds")
+EVERYTHING = ["-n", "2", "--dist", "worksteal", str(TESTS)]
 COLUMNS = ("server", "version", "profile", "SQL assertions", "Python tests", "failed", "skipped")
 
 
 def main() -> int:
-    narrowed = [argument for argument in sys.argv[1:] if argument != "--profiles"]
+    narrowed = [argument for argument in sys.argv[1:] if argument != "--all"]
     chosen = os.environ.get("RENDIO_TEST_URL") or os.environ.get("RENDIO_TEST_SERVER")
-    kinds = [servers.chosen_kind()] if chosen else list(PRIVATE)
-    if narrowed:
-        kinds = kinds[:1]
-    if "debian" in kinds:
+    first, *others = [servers.chosen_kind()] if chosen else PRIVATE
+    if "debian" in (first, *others):
         installed = _installed_major()
         if not (narrowed and installed):
             debian.ensure_installed(installed)
-    reports = [_run(kind, narrowed, first=kind == kinds[0]) for kind in kinds]
-    if "--profiles" in sys.argv[1:]:
-        reports += [_run(kinds[0], narrowed, first=False, profile=name) for name in PROFILES]
-        reports += [_run(kind, narrowed, first=False) for kind in BETWEEN if not chosen]
+    if narrowed:
+        reports = [_run(first, narrowed)]
+    elif "--all" in sys.argv[1:]:
+        reports = [_run(first, EVERYTHING)]
+        reports += [_run(kind, _without("once")) for kind in others]
+        elsewhere = _without("once", "shapeless")
+        reports += [_run(first, elsewhere, name) for name in PROFILES]
+        reports += [_run(kind, elsewhere) for kind in BETWEEN if not chosen]
+    else:
+        reports = [_run(first, _without("thorough"))]
+        reports += [_run(kind, _without("thorough", "once")) for kind in others]
     _show([report for report, _ in reports])
     return max(code for _, code in reports)
+
+
+def _without(*marks: str) -> list[str]:
+    """Return pytest's arguments for all tests but those with one of the marks."""
+    units = [f"--ignore={TESTS / 'unit'}"] if "once" in marks else []
+    return [*EVERYTHING, *units, "-m", " and ".join(f"not {mark}" for mark in marks)]
 
 
 def _installed_major() -> int | None:
@@ -52,9 +65,7 @@ def _installed_major() -> int | None:
         return None
 
 
-def _run(
-    kind: str, narrowed: list[str], first: bool, profile: str | None = None
-) -> tuple[dict[str, Any], int]:
+def _run(kind: str, scope: list[str], profile: str | None = None) -> tuple[dict[str, Any], int]:
     """Run the tests on one server; return what conftest.py reports, and pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
@@ -63,10 +74,6 @@ def _run(
             environment["RENDIO_TEST_PROFILE"] = profile
         if kind != "url":
             environment["RENDIO_TEST_SERVER"] = kind
-        scope = narrowed or ["-n", "2", "--dist", "worksteal", str(TESTS)]
-        if not first:
-            chosen = "not once and not shapeless" if profile else "not once"
-            scope += ["-m", chosen, f"--ignore={TESTS / 'unit'}"]
         print(f"\n== {kind} {profile or ''}", flush=True)
         command = [sys.executable, "-m", "pytest", "--quiet", *scope]
         code = subprocess.run(command, env=environment).returncode

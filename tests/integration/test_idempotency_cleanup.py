@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rpc import App
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 CLAIMS = 1_000_000
 DAYS = 30

@@ -17,7 +17,7 @@ import pytest
 from migrate_trees import Release, catalogue, ledger, query, row_of
 from rendio import migrate, sqlfiles
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 # Run as a program of its own: applies, and dies at the n-th commit (before or after it) or at the
 # n-th statement. Prints nothing; the signal is the answer.

@@ -13,7 +13,7 @@ from pg_cron_compat.install import CronError, install
 from servers import Cluster
 from waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 LOADED = {"shared_preload_libraries": "pg_cron", "cron.database_name": "app"}
 WORKERS = {"cron.use_background_workers": "on"}

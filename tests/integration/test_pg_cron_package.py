@@ -10,7 +10,7 @@ import pytest
 import servers
 from servers import Cluster, Run
 
-pytestmark = pytest.mark.shapeless
+pytestmark = [pytest.mark.shapeless, pytest.mark.thorough]
 
 PACKAGE = Path(__file__).parents[2] / "py_glue" / "pg_cron_compat"
 

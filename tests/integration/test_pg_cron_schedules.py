@@ -13,7 +13,7 @@ import pytest
 from pg_cron_clock import SetClock, Start, server_with_a_clock
 from pg_cron_compat.install import install_schedules
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 Conn = psycopg.Connection[Any]
 FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

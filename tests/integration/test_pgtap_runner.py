@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from servers import Cluster
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 PROJECT = Path(__file__).parents[2] / "py_glue" / "pgtap_runner"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")

@@ -1,9 +1,9 @@
 """``make test``: install what is missing, run the tests on each server, show what was tested.
 
 Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/credits``. With
-``--all``, for ``make check``, the thorough tests run too, the first server takes the other shapes of
-database (see profiles/), and PostgreSQL 16 has its turn. The marks in pyproject.toml say which tests
-are left out where.
+``--all``, which ``make check`` passes, the thorough tests run too, the first server takes the other
+shapes of database (see profiles/), and PostgreSQL 16 has its turn. The marks in pyproject.toml say
+what is left out where.
 RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
 RENDIO_APT=0 forbids to install anything.
 """

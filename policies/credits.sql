@@ -20,3 +20,10 @@ for select to service_role
 using (true);
 
 grant select on public.credit_grants to service_role;
+
+drop policy if exists credit_draws_select_service on public.credit_draws;
+create policy credit_draws_select_service on public.credit_draws
+for select to service_role
+using (true);
+
+grant select on public.credit_draws to service_role;

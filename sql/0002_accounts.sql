@@ -20,8 +20,8 @@ comment on domain rendio.user_tier is 'free or premium.';
 comment on domain rendio.language_tag is 'A BCP 47 language tag, such as en or pt-BR.';
 comment on domain rendio.theme is 'light, dark or system.';
 
--- Hot and narrow: every debit rewrites this row, and logical WAL carries all of it. Only the
--- primary key is indexed by what changes never, so that debits stay heap-only.
+-- Hot and narrow: every debit rewrites this row, and logical WAL carries all of it. What a debit
+-- changes is never indexed, so that debits stay heap-only.
 create table public.users (
     id uuid primary key default gen_random_uuid(),
     credits_remaining rendio.balance not null default 0,
@@ -44,6 +44,9 @@ with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.05
 );
+
+create index users_next_expiry_at_idx on public.users (next_expiry_at)
+where next_expiry_at < 'infinity';
 
 alter table public.users enable row level security;
 

@@ -2,6 +2,33 @@
 --
 -- Locks: none on existing tables. Duration: milliseconds.
 
+-- A table's check needs it, so it lives with the table.
+create function rendio.is_price_rule(p_rule jsonb)
+returns boolean
+language sql
+immutable
+parallel safe
+begin atomic
+    select coalesce(
+        jsonb_typeof(p_rule) = 'object'
+        and jsonb_typeof(p_rule -> 'resolutions') = 'object'
+        and p_rule -> 'resolutions' ? (p_rule ->> 'default_resolution')
+        and p_rule @@ '$.default_seconds > 0 && $.default_seconds <= $.max_seconds'
+        and p_rule @@ '$.max_seconds <= 3600'
+        and not jsonb_path_exists(
+            p_rule, '$.resolutions.* ? (!(@ > 0 && @ <= 100000))'
+        )
+        and p_rule - array['resolutions', 'default_resolution', 'default_seconds', 'max_seconds']
+            = '{}',
+        false
+    );
+end;
+
+comment on function rendio.is_price_rule(jsonb) is
+$$Whether a price rule of a model is well formed.$$;
+
+revoke execute on function rendio.is_price_rule(jsonb) from public, anon, authenticated;
+
 create table public.models (
     id uuid primary key default gen_random_uuid(),
     name text not null
@@ -15,6 +42,8 @@ create table public.models (
     provider text not null
         constraint models_provider_check check (length(provider) between 1 and 255),
     provider_model_id text,
+    price_rule jsonb
+        constraint models_price_rule_check check (rendio.is_price_rule(price_rule)),
     is_featured boolean not null default false,
     is_available boolean not null default true,
     thumbnail_url text
@@ -34,7 +63,12 @@ comment on column public.models.name is 'Display name.';
 comment on column public.models.category is 'Display category.';
 comment on column public.models.description is 'One sentence for the person who chooses.';
 comment on column public.models.cost_per_generation is
-    'Credits for one video. A change never touches jobs already taken.';
+    'Credits for one video; with a price rule the least that one costs. A change never touches jobs
+already taken.';
+comment on column public.models.price_rule is
+    'Null, or credits for a second by resolution, the same for a request that names neither:
+{"resolutions": {"720p": 1, "1080p": 1.5}, "default_resolution": "720p", "default_seconds": 8,
+"max_seconds": 60}. A fraction of a credit is rounded up.';
 comment on column public.models.provider is 'Who runs it: fal, runway, pika.';
 comment on column public.models.provider_model_id is
     'The provider''s name for it, such as fal-ai/veo3.1. Hidden from clients.';

@@ -42,6 +42,8 @@ create table public.quota_log (
     change rendio.credit_change not null,
     id uuid not null default gen_random_uuid(),
     job_id uuid,
+    lot_seq bigint,
+    lot_n smallint,
     is_sandbox boolean not null default false,
     reason rendio.ledger_reason not null,
     primary key (user_id, created_at, seq)
@@ -66,6 +68,9 @@ comment on column public.quota_log.balance_after is 'The balance after this entr
 comment on column public.quota_log.id is
     'A name for the entry that is unique by itself; a charge has its job''s.';
 comment on column public.quota_log.job_id is 'The job that the credits were for.';
+comment on column public.quota_log.lot_seq is
+    'The lot that an expiry or a clawback took from, with lot_n; null for all else.';
+comment on column public.quota_log.lot_n is 'Its number within lot_seq.';
 comment on column public.quota_log.change is 'Credits: positive given, negative taken.';
 comment on column public.quota_log.is_sandbox is
     'From a purchase in a store''s sandbox: never revenue.';
@@ -96,7 +101,7 @@ create table public.credit_grants (
     remaining bigint not null,
     expires_at timestamptz not null default 'infinity',
     created_at timestamptz not null,
-    voided_at timestamptz,
+    voided_seq bigint,
     primary key (user_id, seq, n),
     constraint credit_grants_remaining_check check (remaining between 0 and amount)
 );
@@ -104,9 +109,10 @@ create table public.credit_grants (
 alter table public.credit_grants enable row level security;
 
 comment on table public.credit_grants is
-$$Lots: one row for every ledger entry that brought credits and is no refund.
+$$Lots: what every grant brought, and what a refund brought back after its lot had expired.
 
-remaining is settled lazily: it accounts for the entries up to users.lots_seq.$$;
+remaining is settled lazily, by rendio.fold_lots(): it accounts for the entries up to
+users.lots_seq. Kind, priority, expiry and source of a lot never change.$$;
 comment on column public.credit_grants.user_id is 'Whose credits.';
 comment on column public.credit_grants.seq is 'The ledger entry that brought them.';
 comment on column public.credit_grants.n is 'Number of the lot within that entry.';
@@ -117,4 +123,37 @@ comment on column public.credit_grants.amount is 'Credits in the lot at first.';
 comment on column public.credit_grants.remaining is 'Credits left, as of users.lots_seq.';
 comment on column public.credit_grants.expires_at is 'When what is left is lost; infinity: never.';
 comment on column public.credit_grants.created_at is 'When the credits came.';
-comment on column public.credit_grants.voided_at is 'When the purchase was taken back, if it was.';
+comment on column public.credit_grants.voided_seq is
+    'The last ledger entry before the store took the purchase back; null unless it did.';
+
+create table public.credit_draws (
+    user_id uuid not null,
+    job_id uuid not null,
+    n smallint not null,
+    lot_seq bigint not null,
+    lot_n smallint not null,
+    credits bigint not null
+        constraint credit_draws_credits_check check (credits > 0),
+    primary key (user_id, job_id, n)
+);
+
+alter table public.credit_draws enable row level security;
+
+comment on table public.credit_draws is
+$$Which lots the charge of a job that is still open came from, as of users.lots_seq: its refund goes
+back there. Written by rendio.fold_lots() alone.$$;
+comment on column public.credit_draws.user_id is 'Whose credits.';
+comment on column public.credit_draws.job_id is 'The open job.';
+comment on column public.credit_draws.n is 'In the order in which they were drawn, from 1.';
+comment on column public.credit_draws.lot_seq is
+    'The lot, with lot_n. No foreign key: only the fold, which has read the lot, writes here.';
+comment on column public.credit_draws.lot_n is 'Its number within lot_seq.';
+comment on column public.credit_draws.credits is 'What of the lot the job holds.';
+
+create type rendio.lot_state as (
+    lots public.credit_grants [],
+    draws public.credit_draws []
+);
+
+comment on type rendio.lot_state is
+    'Lots that matter still and the draws of jobs, as of one entry of a user''s ledger.';

@@ -34,6 +34,7 @@ begin
                         'category', m.category,
                         'description', m.description,
                         'cost_per_generation', m.cost_per_generation,
+                        'price_rule', m.price_rule,
                         'provider', m.provider,
                         'is_featured', m.is_featured,
                         'thumbnail_url', m.thumbnail_url
@@ -57,7 +58,8 @@ since, not_modified is true, models null, and the list is not read.
 
 @returns {etag: text, not_modified: boolean, models: [model]?}
 @shape model {id: uuid, name: text, category: text, description: text?,
-    cost_per_generation: integer, provider: text, is_featured: boolean, thumbnail_url: text?}
+    cost_per_generation: integer, price_rule: jsonb?, provider: text, is_featured: boolean,
+    thumbnail_url: text?}
 @raises PT413 payload_too_large$$;
 
 revoke execute on function public.get_models(text) from public, anon, authenticated;

@@ -3,7 +3,8 @@ create or replace function public.add_credits(
     p_user_id uuid,
     p_amount integer,
     p_reason text,
-    p_idempotency_key uuid
+    p_idempotency_key uuid,
+    p_expires_at timestamptz default null
 )
 returns jsonb
 language plpgsql
@@ -28,6 +29,8 @@ begin
         perform rendio.raise_invalid('p_amount', 'not zero, -1000000 to 1000000');
     elsif p_reason = 'promo_grant' and p_amount < 0 then
         perform rendio.raise_invalid('p_amount', 'positive for promo_grant');
+    elsif p_expires_at is not null and (p_amount < 0 or not isfinite(p_expires_at)) then
+        perform rendio.raise_invalid('p_expires_at', 'a finite time, only for credits given');
     end if;
 
     v_response := jsonb_build_object('credits_added', p_amount);
@@ -35,7 +38,11 @@ begin
         p_user_id,
         p_idempotency_key,
         'add_credits',
-        rendio.request_hash(jsonb_build_array('add_credits', p_amount, p_reason)::text),
+        rendio.request_hash(
+            jsonb_build_array(
+                'add_credits', p_amount, p_reason, p_expires_at at time zone 'UTC'
+            )::text
+        ),
         v_response,
         null,
         v_now
@@ -47,12 +54,17 @@ begin
         );
     end if;
 
-    v_balance := rendio.post_entry(p_user_id, p_amount, p_reason, null, v_now);
+    if p_expires_at <= v_now then
+        perform rendio.raise_invalid('p_expires_at', 'in the future');
+    end if;
+    v_balance := rendio.post_entry(
+        p_user_id, p_amount, p_reason, null, v_now, p_expires_at => p_expires_at
+    );
     return v_response || jsonb_build_object('credits_remaining', v_balance, 'replayed', false);
 end;
 $$;
 
-comment on function public.add_credits(uuid, integer, text, uuid) is
+comment on function public.add_credits(uuid, integer, text, uuid, timestamptz) is
 $$Give credits, or with admin_adjustment also take some; never below zero.
 
 Safe to repeat with the same key for 24 hours: the later calls change nothing and return
@@ -61,6 +73,7 @@ replayed true with today's balance.
 p_amount: -1,000,000 to 1,000,000 credits, not zero; promo_grant only gives.
 p_reason: promo_grant or admin_adjustment.
 p_idempotency_key: a random uuid, made once for the request and sent again with each retry.
+p_expires_at: when what is left of the credits is lost; null: never.
 
 @returns {credits_added: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument
@@ -70,6 +83,7 @@ p_idempotency_key: a random uuid, made once for the request and sent again with 
 @raises PT409 account_merged
 @raises PT422 idempotency_key_reused$$;
 
-revoke execute on function public.add_credits(uuid, integer, text, uuid)
+revoke execute on function public.add_credits(uuid, integer, text, uuid, timestamptz)
 from public, anon, authenticated;
-grant execute on function public.add_credits(uuid, integer, text, uuid) to service_role;
+grant execute on function public.add_credits(uuid, integer, text, uuid, timestamptz)
+to service_role;

@@ -31,14 +31,7 @@ begin
     select
         coalesce(
             jsonb_agg(
-                jsonb_build_object(
-                    'seq', p.seq,
-                    'change', p.change,
-                    'reason', p.reason,
-                    'balance_after', p.balance_after,
-                    'job_id', p.job_id,
-                    'created_at', p.created_at
-                )
+                rendio.entry_json(p.*::public.quota_log)
                 order by p.seq desc
             ),
             '[]'

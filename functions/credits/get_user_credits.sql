@@ -11,7 +11,7 @@ begin
     perform rendio.require_user(p_user_id);
     v_user := rendio.require_account(p_user_id);
     return jsonb_build_object(
-        'credits_remaining', v_user.credits_remaining,
+        'credits_remaining', rendio.available_credits(v_user, rendio.clock()),
         'credits_total', v_user.credits_total,
         'tier', v_user.tier,
         'is_guest', v_user.is_guest
@@ -20,7 +20,7 @@ end;
 $$;
 
 comment on function public.get_user_credits(uuid) is
-$$A user's balance.
+$$A user's balance, without what has expired.
 
 credits_total is all that was ever granted or bought.
 

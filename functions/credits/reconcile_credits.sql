@@ -23,8 +23,7 @@ begin
             lag(q.seq, 1, 0::bigint) over w as previous_seq,
             lag(q.created_at, 1, '-infinity') over w as previous_at,
             lag(q.balance_after, 1, 0::bigint) over w as previous_balance,
-            q.change > 0
-            and q.reason not in ('generation_failed_refund', 'partial_refund') as is_grant
+            q.change > 0 and not rendio.is_refund(q.reason) as is_grant
         from public.quota_log as q
         where p_user_id is null or q.user_id = p_user_id
         window w as (partition by q.user_id order by q.seq)
@@ -49,8 +48,12 @@ begin
             coalesce(sum(l.change) filter (where l.reason <> 'video_generation'), 0)::bigint
                 as refunded
         from ledger as l
-        where l.reason in ('video_generation', 'generation_failed_refund', 'partial_refund')
+        where l.reason = 'video_generation' or rendio.is_refund(l.reason)
         group by l.user_id, l.job_id
+    ),
+
+    lots as (
+        select * from public.credit_grants as c where p_user_id is null or c.user_id = p_user_id
     ),
 
     accounts as (
@@ -114,15 +117,47 @@ begin
     where j.status <> 'completed'
         and j.credits_refunded <> case j.status when 'failed' then j.credits_used else 0 end
     union all
-    select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger', l.change, g.amount
-    from (select * from ledger as e where e.is_grant) as l
+    select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger',
+        case when l.is_grant then l.change else 0 end, coalesce(g.amount, 0)
+    from ledger as l
     full join (
         select c.user_id, c.seq, sum(c.amount)::bigint as amount
-        from public.credit_grants as c
-        where p_user_id is null or c.user_id = p_user_id
+        from lots as c
         group by c.user_id, c.seq
     ) as g on g.user_id = l.user_id and g.seq = l.seq
-    where l.change is distinct from g.amount
+    where case
+            when l.is_grant then l.change is distinct from g.amount
+            when rendio.is_refund(l.reason) then g.amount > l.change
+            else g.amount is not null
+        end
+    union all
+    select u.id, 'lots_differ_from_balance', coalesce(l.balance_after, 0), coalesce(g.remaining, 0)
+    from public.users as u
+    left join ledger as l on l.user_id = u.id and l.seq = u.lots_seq
+    left join (
+        select c.user_id, sum(c.remaining)::bigint as remaining
+        from lots as c
+        join public.users as o on o.id = c.user_id and c.seq <= o.lots_seq
+        group by c.user_id
+    ) as g on g.user_id = u.id
+    where (p_user_id is null or u.id = p_user_id)
+        and coalesce(l.balance_after, 0) <> coalesce(g.remaining, 0)
+    union all
+    select d.user_id, 'draws_differ_from_charge', coalesce(m.held, 0), d.credits
+    from (
+        select w.user_id, w.job_id, sum(w.credits)::bigint as credits
+        from public.credit_draws as w
+        where p_user_id is null or w.user_id = p_user_id
+        group by w.user_id, w.job_id
+    ) as d
+    left join (
+        select l.user_id, l.job_id, -sum(l.change)::bigint as held
+        from ledger as l
+        join public.users as u on u.id = l.user_id and l.seq <= u.lots_seq
+        where l.job_id is not null
+        group by l.user_id, l.job_id
+    ) as m on m.user_id = d.user_id and m.job_id = d.job_id
+    where d.credits <> coalesce(m.held, 0)
     union all
     select coalesce(t.user_id, l.user_id), 'purchase_differs_from_ledger', coalesce(l.change, 0),
         coalesce(t.credits_added, 0)::bigint
@@ -145,8 +180,8 @@ comment on function public.reconcile_credits(uuid) is
 $$Prove that the books agree: a row per discrepancy, none when all is well.
 
 Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
-balance, jobs with their charges and refunds, lots and purchases with their entries. expected is
-what the ledger says.
+balance, jobs with their charges and refunds, lots, draws and purchases with their entries.
+expected is what the ledger says.
 
 p_user_id: one user; null: all.
 

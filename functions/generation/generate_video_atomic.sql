@@ -26,6 +26,7 @@ declare
     v_settings jsonb := coalesce(p_settings, '{}');
     v_settings_text text := v_settings::text;
     v_cost integer;
+    v_rule jsonb;
     v_provider text;
     v_hash bytea;
     v_response jsonb;
@@ -48,9 +49,12 @@ begin
         perform rendio.raise_too_large('p_settings', '16384 bytes');
     end if;
 
-    select m.cost_per_generation, m.provider into v_cost, v_provider
+    select m.cost_per_generation, m.price_rule, m.provider into v_cost, v_rule, v_provider
     from public.models as m
     where m.id = p_model_id and m.is_available;
+    if v_rule is not null then
+        v_cost := rendio.price(v_cost, v_rule, v_settings);
+    end if;
 
     v_hash := rendio.request_hash(
         'generate_video_atomic' || p_model_id::text || v_settings_text || p_prompt
@@ -76,10 +80,7 @@ begin
     end if;
 
     if v_cost is null then
-        raise sqlstate 'PT404' using
-            message = 'model_not_found',
-            detail = jsonb_build_object('model_id', p_model_id)::text,
-            hint = 'Choose a model from get_models.';
+        perform rendio.refuse_model(p_model_id);
     end if;
 
     loop
@@ -89,7 +90,10 @@ begin
                 ledger_seq = u.ledger_seq + 1,
                 ledger_at = greatest(u.ledger_at, v_now),
                 updated_at = v_now
-            where u.id = p_user_id and u.credits_remaining >= v_cost and u.merged_into is null
+            where u.id = p_user_id
+                and u.credits_remaining >= v_cost
+                and u.merged_into is null
+                and u.next_expiry_at > greatest(u.ledger_at, v_now)
             returning u.ledger_seq, u.ledger_at, u.credits_remaining
         ),
 
@@ -112,7 +116,7 @@ begin
             v_now + interval '15 minutes'
         from balance as b;
         exit when found;
-        perform rendio.refuse_entry(p_user_id, -v_cost);
+        perform rendio.refuse_entry(p_user_id, -v_cost, v_now);
     end loop;
     return jsonb_build_object(
         'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false

@@ -4,13 +4,18 @@
 -- that update, so the row lock orders them: seq has no gaps and time never runs against it, in
 -- whatever order the transactions began. Callers hold their claims and jobs already; nothing locks
 -- a job after this.
+-- Expiry is settled before anything is drawn. A refund may have to open a lot for credits whose own
+-- has expired (see rendio.return_to_lots), so it brings the next expiry near when one has.
 create or replace function rendio.post_entry(
     p_user_id uuid,
     p_change bigint,
     p_reason text,
     p_job_id uuid,
     p_at timestamptz,
-    p_is_sandbox boolean default false
+    p_is_sandbox boolean default false,
+    p_expires_at timestamptz default null,
+    p_lot_seq bigint default null,
+    p_lot_n smallint default null
 )
 returns bigint
 language plpgsql
@@ -19,48 +24,63 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_is_grant boolean := p_change > 0
-        and p_reason not in ('generation_failed_refund', 'partial_refund');
-    v_granted bigint := case when v_is_grant then p_change else 0 end;
-    v_balance bigint;
-    v_seq bigint;
-    v_at timestamptz;
+    v_is_refund boolean := rendio.is_refund(p_reason);
+    v_is_grant boolean := p_change > 0 and not v_is_refund;
+    v_user public.users;
 begin
     loop
         update public.users as u
         set credits_remaining = u.credits_remaining + p_change,
-            credits_total = u.credits_total + v_granted,
+            credits_total = u.credits_total + case when v_is_grant then p_change else 0 end,
             ledger_seq = u.ledger_seq + 1,
             ledger_at = greatest(u.ledger_at, p_at),
+            next_expiry_at = least(
+                u.next_expiry_at,
+                p_expires_at,
+                case when v_is_refund then rendio.refund_expiry(u.id, greatest(u.ledger_at, p_at)) end
+            ),
             updated_at = p_at
         where u.id = p_user_id
             and u.credits_remaining + p_change >= 0
             and u.merged_into is null
-        returning u.credits_remaining, u.ledger_seq, u.ledger_at
-        into v_balance, v_seq, v_at;
+            and (
+                p_change > 0
+                or p_lot_seq is not null
+                or u.next_expiry_at > greatest(u.ledger_at, p_at)
+            )
+        returning u.* into v_user;
         exit when found;
-        -- Raises, unless the balance grew between the update and its lock.
-        perform rendio.refuse_entry(p_user_id, p_change);
+        -- Raises, unless the balance grew between the update and its lock, or expiry is settled now.
+        perform rendio.refuse_entry(p_user_id, p_change, p_at);
     end loop;
 
     insert into public.quota_log (
-        user_id, seq, created_at, balance_after, change, job_id, is_sandbox, reason
+        user_id, seq, created_at, balance_after, change, job_id, lot_seq, lot_n, is_sandbox, reason
     )
-    values (p_user_id, v_seq, v_at, v_balance, p_change, p_job_id, p_is_sandbox, p_reason);
+    values (
+        p_user_id, v_user.ledger_seq, v_user.ledger_at, v_user.credits_remaining, p_change,
+        p_job_id, p_lot_seq, p_lot_n, p_is_sandbox, p_reason
+    );
 
     if v_is_grant then
-        perform rendio.open_lot(p_user_id, v_seq, p_change, p_reason, v_at, p_is_sandbox);
+        perform rendio.open_lot(v_user, p_change, p_reason, p_is_sandbox, p_expires_at);
     end if;
-    return v_balance;
+    return v_user.credits_remaining;
 end;
 $$;
 
-comment on function rendio.post_entry(uuid, bigint, text, uuid, timestamptz, boolean) is
+comment on function rendio.post_entry(
+    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint
+) is
 $$Change a balance and write the ledger entry; returns the new balance.
+
+p_expires_at: when a grant's credits are lost; null: never.
+p_lot_seq, p_lot_n: the one lot that an expiry or a clawback takes from.
 
 @raises PT402 insufficient_credits
 @raises PT404 user_not_found
 @raises PT409 account_merged$$;
 
-revoke execute on function rendio.post_entry(uuid, bigint, text, uuid, timestamptz, boolean)
-from public, anon, authenticated;
+revoke execute on function rendio.post_entry(
+    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint
+) from public, anon, authenticated;

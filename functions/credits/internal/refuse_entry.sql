@@ -1,5 +1,9 @@
 -- Locks: the user's row, so that what is reported is what decided.
-create or replace function rendio.refuse_entry(p_user_id uuid, p_change bigint)
+create or replace function rendio.refuse_entry(
+    p_user_id uuid,
+    p_change bigint,
+    p_at timestamptz
+)
 returns void
 language plpgsql
 volatile
@@ -17,7 +21,13 @@ begin
             message = 'account_merged',
             detail = jsonb_build_object('merged_into', v_user.merged_into)::text,
             hint = 'Sign in again and use the account.';
-    elsif v_user.credits_remaining + p_change < 0 then
+    end if;
+
+    if v_user.next_expiry_at <= greatest(v_user.ledger_at, p_at) then
+        perform rendio.settle_expiry(p_user_id, p_at);
+        select * into v_user from public.users as u where u.id = p_user_id;
+    end if;
+    if v_user.credits_remaining + p_change < 0 then
         raise sqlstate 'PT402' using
             message = 'insufficient_credits',
             detail = jsonb_build_object(
@@ -28,11 +38,12 @@ begin
 end;
 $$;
 
-comment on function rendio.refuse_entry(uuid, bigint) is
-$$Say why a balance could not change; returns only when it can by now.
+comment on function rendio.refuse_entry(uuid, bigint, timestamptz) is
+$$Settle expiry and say why a balance could not change; returns only when it can by now.
 
 @raises PT402 insufficient_credits
 @raises PT404 user_not_found
 @raises PT409 account_merged$$;
 
-revoke execute on function rendio.refuse_entry(uuid, bigint) from public, anon, authenticated;
+revoke execute on function rendio.refuse_entry(uuid, bigint, timestamptz)
+from public, anon, authenticated;

@@ -1,0 +1,33 @@
+-- Locks: the rows of the users it settles, passing by whoever is busy: that user is settled by what
+-- it does, or by the next run.
+create or replace function rendio.settle_expired_credits(p_limit integer default 1000)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now timestamptz := rendio.clock();
+    v_user_id uuid;
+    v_settled integer := 0;
+begin
+    for v_user_id in
+        select u.id
+        from public.users as u
+        where u.next_expiry_at < 'infinity' and u.next_expiry_at <= v_now
+        order by u.next_expiry_at
+        limit p_limit
+        for no key update skip locked
+    loop
+        perform rendio.settle_expiry(v_user_id, v_now);
+        v_settled := v_settled + 1;
+    end loop;
+    return v_settled;
+end;
+$$;
+
+comment on function rendio.settle_expired_credits(integer) is
+$$Settle the expiries that are due, at most p_limit users; returns how many. Run by cron.$$;
+
+revoke execute on function rendio.settle_expired_credits(integer) from public, anon, authenticated;

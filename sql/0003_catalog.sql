@@ -2,33 +2,6 @@
 --
 -- Locks: none on existing tables. Duration: milliseconds.
 
--- A table's check needs it, so it lives with the table.
-create function rendio.is_price_rule(p_rule jsonb)
-returns boolean
-language sql
-immutable
-parallel safe
-begin atomic
-    select coalesce(
-        jsonb_typeof(p_rule) = 'object'
-        and jsonb_typeof(p_rule -> 'resolutions') = 'object'
-        and p_rule -> 'resolutions' ? (p_rule ->> 'default_resolution')
-        and p_rule @@ '$.default_seconds > 0 && $.default_seconds <= $.max_seconds'
-        and p_rule @@ '$.max_seconds <= 3600'
-        and not jsonb_path_exists(
-            p_rule, '$.resolutions.* ? (!(@ > 0 && @ <= 100000))'
-        )
-        and p_rule - array['resolutions', 'default_resolution', 'default_seconds', 'max_seconds']
-            = '{}',
-        false
-    );
-end;
-
-comment on function rendio.is_price_rule(jsonb) is
-$$Whether a price rule of a model is well formed.$$;
-
-revoke execute on function rendio.is_price_rule(jsonb) from public, anon, authenticated;
-
 create table public.models (
     id uuid primary key default gen_random_uuid(),
     name text not null
@@ -43,7 +16,24 @@ create table public.models (
         constraint models_provider_check check (length(provider) between 1 and 255),
     provider_model_id text,
     price_rule jsonb
-        constraint models_price_rule_check check (rendio.is_price_rule(price_rule)),
+        constraint models_price_rule_check
+        check (
+            price_rule is null
+            or coalesce(
+                jsonb_typeof(price_rule) = 'object'
+                and jsonb_typeof(price_rule -> 'resolutions') = 'object'
+                and price_rule -> 'resolutions' ? (price_rule ->> 'default_resolution')
+                and not jsonb_path_exists(
+                    price_rule, '$.resolutions.* ? (!(@ > 0 && @ <= 100000))'
+                )
+                and price_rule @@ '$.default_seconds > 0 && $.default_seconds <= $.max_seconds'
+                and price_rule @@ '$.max_seconds <= 3600'
+                and price_rule
+                    - '{resolutions, default_resolution, default_seconds, max_seconds}'::text[]
+                    = '{}',
+                false
+            )
+        ),
     is_featured boolean not null default false,
     is_available boolean not null default true,
     thumbnail_url text

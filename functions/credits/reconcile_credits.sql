@@ -117,8 +117,7 @@ begin
     where j.status <> 'completed'
         and j.credits_refunded <> case j.status when 'failed' then j.credits_used else 0 end
     union all
-    select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger',
-        case when l.is_grant then l.change else 0 end, coalesce(g.amount, 0)
+    select coalesce(l.user_id, g.user_id), 'lot_differs_from_ledger', l.change, g.amount
     from ledger as l
     full join (
         select c.user_id, c.seq, sum(c.amount)::bigint as amount

@@ -9,8 +9,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_seconds text := coalesce(p_settings ->> 'duration', p_rule ->> 'default_seconds');
-    v_credits numeric := p_rule -> 'resolutions'
-        ->> coalesce(p_settings ->> 'resolution', p_rule ->> 'default_resolution');
+    v_resolution text := coalesce(p_settings ->> 'resolution', p_rule ->> 'default_resolution');
+    v_credits numeric := (p_rule #>> array['resolutions', v_resolution])::numeric;
 begin
     if p_rule is null then
         return p_minimum;
@@ -18,8 +18,10 @@ begin
         return null;
     end if;
     v_seconds := rtrim(v_seconds, 's');
-    if v_seconds::numeric > 0 and v_seconds::numeric <= (p_rule ->> 'max_seconds')::numeric then
-        return greatest(p_minimum, ceil(v_credits * v_seconds::numeric));
+    if v_credits is not null
+        and v_seconds::numeric > 0
+        and v_seconds::numeric <= (p_rule ->> 'max_seconds')::numeric then
+        return greatest(p_minimum, ceil(v_credits * v_seconds::numeric)::integer);
     end if;
     return null;
 end;

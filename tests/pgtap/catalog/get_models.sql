@@ -8,10 +8,12 @@ select is(
     public.get_models() -> 'models',
     '[{"id": "5f3b1e70-0000-4000-8000-000000000002", "name": "Sora 2", "category": "cinematic",
        "description": "Realistic scenes with speech and sound from a written scene.",
-       "cost_per_generation": 4, "provider": "fal", "is_featured": true, "thumbnail_url": null},
+       "cost_per_generation": 4, "price_rule": null, "provider": "fal", "is_featured": true,
+       "thumbnail_url": null},
       {"id": "5f3b1e70-0000-4000-8000-000000000001", "name": "Veo 3.1", "category": "cinematic",
        "description": "Cinematic clips with sound from a written scene.",
-       "cost_per_generation": 4, "provider": "fal", "is_featured": true, "thumbnail_url": null}]',
+       "cost_per_generation": 4, "price_rule": null, "provider": "fal", "is_featured": true,
+       "thumbnail_url": null}]',
     'anon sees the models of the plans, by name, without the provider''s names for them'
 );
 select is(

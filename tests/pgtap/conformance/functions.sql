@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(83);
+select plan(103);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,
@@ -56,7 +56,8 @@ select is_empty(
 select set_eq(
     $$ select proname::text from ours where nspname = 'rendio' and prosecdef $$,
     $$ values ('cleanup_idempotency_log'), ('ensure_partitions'), ('health'),
-       ('purge_webhook_events'), ('sweep_stuck_jobs'), ('touch_catalog') $$,
+       ('purge_webhook_events'), ('settle_expired_credits'), ('sweep_stuck_jobs'),
+       ('touch_catalog') $$,
     'a helper does only where cron, apply or a trigger calls it'
 );
 
@@ -94,13 +95,19 @@ select set_eq(
     $$ select proname::text from ours
        where body ~* '(update|delete from)\s+public\.users'
            '|(insert into|update)\s+public\.quota_log' $$,
+    array['post_entry', 'generate_video_atomic', 'fold_lots', 'settle_expiry'],
+    'the users'' rows are written by post_entry, in place by the one hot call, and for the lots'
+);
+select set_eq(
+    $$ select proname::text from ours
+       where body ~* 'credits_remaining\s*=\s*u\.|(insert into|update)\s+public\.quota_log' $$,
     array['post_entry', 'generate_video_atomic'],
-    'balances and ledger are written by post_entry, and in place by the one hot call'
+    'but balances and ledger by the first two alone'
 );
 select set_eq(
     $$ select proname::text from ours
        where body ~* '(insert into|update|delete from)\s+public\.credit_grants' $$,
-    array['open_lot'], 'lots are opened in one place'
+    array['open_lot', 'fold_lots'], 'lots are opened in one place, or by the fold'
 );
 
 -- Time is asked of the clock alone.

@@ -6,7 +6,7 @@ select plan(12);
 create temp table kinds (name text, kind text);
 insert into kinds values
 ('users', 'user'), ('video_jobs', 'user'), ('quota_log', 'user'), ('credit_grants', 'user'),
-('idempotency_log', 'user'),
+('credit_draws', 'user'), ('idempotency_log', 'user'),
 -- Unique across users, so keyed by the thing claimed alone, and without foreign keys.
 ('account_identities', 'claim'), ('provider_jobs', 'claim'), ('iap_transactions', 'claim'),
 ('webhook_events', 'claim'),
@@ -109,9 +109,10 @@ select is_empty(
     'each is named after its table and columns'
 );
 -- What changes with every debit is in no index, so that debits stay heap-only.
-select is_empty(
-    $$ select name from indexes where relname = 'users' and keys <> '{id}' $$,
-    'accounts are indexed by their id alone'
+select set_eq(
+    $$ select keys from indexes where relname = 'users' $$,
+    $$ values ('{id}'::text[]), ('{next_expiry_at}') $$,
+    'accounts are indexed by their id, and by what only grants and expiry change'
 );
 
 -- Triggers: none on tables of users' data; a shard could not run them.

@@ -75,6 +75,11 @@ begin
         'cancel_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
         'delete_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
         'get_credit_history(''aaaaaaaa-0000-4000-8000-000000000001'')',
+        'get_credit_lots(''aaaaaaaa-0000-4000-8000-000000000001'')',
+        'get_credit_statement(''aaaaaaaa-0000-4000-8000-000000000001'', ''2026-01-01'', '
+            '''2027-01-01'')',
+        'quote_generation(''aaaaaaaa-0000-4000-8000-000000000001'', '
+            '''5f3b1e70-0000-4000-8000-000000000001'', null)',
         'get_video_jobs(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'get_video_status(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
         'add_credits(''aaaaaaaa-0000-4000-8000-000000000001'', 5, ''promo_grant'', '
@@ -105,7 +110,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    18, 'and every RPC was called'
+    21, 'and every RPC was called'
 );
 
 select * from finish();

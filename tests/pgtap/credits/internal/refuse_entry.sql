@@ -6,18 +6,18 @@ insert into public.users (id, credits_remaining, credits_total)
 values ('aaaaaaaa-0000-4000-8000-000000000001', 3, 3);
 
 select lives_ok(
-    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -3) $$,
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -3, '2026-11-05 12:00+00') $$,
     'it returns when the balance suffices by now'
 );
 select throws_ok(
-    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4) $$,
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00') $$,
     'PT402', 'insufficient_credits', 'too little is refused'
 );
 do $$
 declare
     v_detail text;
 begin
-    perform rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4);
+    perform rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00');
 exception
     when sqlstate 'PT402' then
         get stacked diagnostics v_detail = pg_exception_detail;
@@ -28,13 +28,13 @@ select is(
     'with what it takes and what there is'
 );
 select throws_ok(
-    $$ select rendio.refuse_entry('99999999-0000-4000-8000-000000000001', -4) $$,
+    $$ select rendio.refuse_entry('99999999-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00') $$,
     'PT404', 'user_not_found', 'an unknown user is said to be unknown'
 );
 update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
 where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 select throws_ok(
-    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4) $$,
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00') $$,
     'PT409', 'account_merged', 'a merged one merged, before its balance matters'
 );
 

@@ -14,7 +14,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_user public.users;
-    v_moment constant interval := '1 microsecond';
+    v_moment constant interval := interval '1 microsecond';
     v_opening bigint;
     v_closing bigint;
     v_entries jsonb;

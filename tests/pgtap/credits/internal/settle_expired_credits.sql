@@ -1,0 +1,65 @@
+-- Users who do nothing lose what expires all the same.
+begin;
+set local timezone = 'UTC';
+select plan(11);
+
+create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
+begin atomic select current_setting('story.now')::timestamptz; end;
+set local story.now = '2030-01-15 08:00:00+00';
+do $$
+declare
+    v_ada uuid := 'aaaaaaaa-0000-4000-8000-000000000001';
+    v_ben uuid := 'bbbbbbbb-0000-4000-8000-000000000001';
+    v_eve uuid := 'eeeeeeee-0000-4000-8000-000000000001';
+begin
+    perform rendio.ensure_partitions();
+    perform public.device_check(v_ada, 'ada-phone');
+    perform public.device_check(v_ben, 'ben-phone');
+    perform public.device_check(v_eve, 'eve-phone');
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'cyd-phone');
+    perform public.add_credits(v_ada, 5, 'promo_grant', gen_random_uuid(), '2030-02-03');
+    perform public.add_credits(v_ada, 1, 'promo_grant', gen_random_uuid(), '2030-02-04');
+    perform public.add_credits(v_ben, 6, 'promo_grant', gen_random_uuid(), '2030-02-02');
+    perform public.add_credits(v_eve, 7, 'promo_grant', gen_random_uuid(), '2030-02-01');
+end $$;
+create temp view balances as
+select left(id::text, 1) as who, credits_remaining::bigint as credits from public.users
+order by 1;
+
+set local story.now = '2030-01-31 23:59:59.999999+00';
+select is(rendio.settle_expired_credits(), 0, 'nothing is due');
+set local story.now = '2030-02-03 00:00:00+00';
+select is(rendio.settle_expired_credits(2), 2, 'of three users who are due, two at a time');
+select results_eq(
+    'select * from balances',
+    $$ values ('a', 16::bigint), ('b', 10), ('c', 10), ('e', 10) $$,
+    'those first who waited longest'
+);
+select is(rendio.settle_expired_credits(), 1, 'the next run has one left');
+select results_eq(
+    'select * from balances',
+    $$ values ('a', 11::bigint), ('b', 10), ('c', 10), ('e', 10) $$,
+    'Ada keeps what ends tomorrow'
+);
+select is(rendio.settle_expired_credits(), 0, 'nothing is settled twice');
+set local story.now = '2030-02-04 00:00:00+00';
+select is(rendio.settle_expired_credits(), 1, 'tomorrow it is due');
+select is(
+    (select count(*)::integer from public.users where next_expiry_at < 'infinity'), 0,
+    'and then nobody has anything that ends'
+);
+select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+
+-- Cron's alone.
+set local role service_role;
+select throws_ok(
+    $$ select rendio.settle_expired_credits() $$, '42501', null, 'not even the service may call it'
+);
+set local role authenticated;
+select throws_ok(
+    $$ select rendio.settle_expired_credits() $$, '42501', null, 'nor may a user'
+);
+reset role;
+
+select * from finish();
+rollback;

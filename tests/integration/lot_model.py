@@ -1,0 +1,104 @@
+"""An eager account of credits: every lot is settled in the call that moves it.
+
+Written from the rules of the lots alone, to be compared with rendio's, which are folded later from
+the ledger. Times are whole hours.
+"""
+
+from dataclasses import dataclass, field
+
+NEVER = 10**9
+GRACE = 7 * 24
+PAID = 20
+
+
+class Refused(Exception):
+    """The account does not have so many credits."""
+
+
+@dataclass
+class Lot:
+    seq: int
+    n: int
+    priority: int
+    amount: int
+    remaining: int
+    expires_at: int
+
+
+@dataclass
+class Entry:
+    seq: int
+    at: int
+    change: int
+    balance: int
+    reason: str
+    lot: tuple[int, int] | None
+
+
+@dataclass
+class Account:
+    """One user's credits."""
+
+    at: int
+    next_expiry_at: int = NEVER
+    balance: int = 0
+    lots: list[Lot] = field(default_factory=list)
+    ledger: list[Entry] = field(default_factory=list)
+    draws: dict[str, list[tuple[Lot, int]]] = field(default_factory=dict)
+
+    def grant(
+        self, now: int, amount: int, reason: str, priority: int = 10, expires_at: int = NEVER
+    ) -> None:
+        seq = self._write(now, amount, reason)
+        self.lots.append(Lot(seq, 1, priority, amount, amount, expires_at))
+        self.next_expiry_at = min(self.next_expiry_at, expires_at)
+
+    def spend(self, now: int, amount: int, reason: str, job: str | None = None) -> None:
+        self.settle(now)
+        if amount > self.balance:
+            raise Refused
+        self._write(now, -amount, reason)
+        spendable = sorted(
+            self.lots, key=lambda lot: (lot.priority, lot.expires_at, lot.seq, lot.n)
+        )
+        for lot in spendable:
+            drawn = min(amount, lot.remaining)
+            lot.remaining -= drawn
+            amount -= drawn
+            if job and drawn:
+                self.draws.setdefault(job, []).append((lot, drawn))
+
+    def refund(self, now: int, amount: int, reason: str, job: str) -> None:
+        seq = self._write(now, amount, reason)
+        n = 0
+        for lot, drawn in reversed(self.draws[job]):
+            back = min(amount, drawn)
+            amount -= back
+            if back and lot.expires_at > self.at:
+                lot.remaining += back
+            elif back:
+                n += 1
+                self.lots.append(Lot(seq, n, lot.priority, back, back, self.at + GRACE))
+        if any(lot.expires_at <= self.at for lot in self.lots):
+            self.next_expiry_at = min(self.next_expiry_at, self.at + GRACE)
+
+    def settle(self, now: int) -> None:
+        at = max(self.at, now)
+        if self.next_expiry_at > at:
+            return
+        for lot in sorted(self.lots, key=lambda lot: (lot.expires_at, lot.seq, lot.n)):
+            if lot.remaining and lot.expires_at <= at:
+                self._write(at, -lot.remaining, "credit_expired", (lot.seq, lot.n))
+                lot.remaining = 0
+        self.at = at
+        self.next_expiry_at = min([e for lot in self.lots if (e := lot.expires_at) > at] + [NEVER])
+
+    def available(self, now: int) -> int:
+        return sum(lot.remaining for lot in self.lots if lot.expires_at > max(self.at, now))
+
+    def _write(self, now: int, change: int, reason: str, lot: tuple[int, int] | None = None) -> int:
+        self.at = max(self.at, now)
+        self.balance += change
+        seq = len(self.ledger) + 1
+        self.ledger.append(Entry(seq, self.at, change, self.balance, reason, lot))
+        return seq

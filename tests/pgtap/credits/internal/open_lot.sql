@@ -1,6 +1,6 @@
 -- What kind of credits came: bought ones are spent last, and sandbox ones were not bought.
 begin;
-select plan(1);
+select plan(4);
 
 insert into public.users (id, ledger_at)
 values ('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00');
@@ -29,6 +29,39 @@ select results_eq(
        (3, 1::smallint, 30, 30, 'promotional', 10::smallint, true,
         'infinity', '2026-11-05 12:00+00', null) $$,
     'promotional first, paid last, a sandbox purchase is no payment'
+);
+
+-- Ben spends a credit at a time; grants come seldom.
+do $$ begin
+    perform public.device_check('bbbbbbbb-0000-4000-8000-000000000001', 'ben-phone');
+    perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 200, 'promo_grant',
+        gen_random_uuid());
+    for n in 1..97 loop
+        perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', -1, 'admin_adjustment',
+            gen_random_uuid());
+    end loop;
+    perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant',
+        gen_random_uuid());
+end $$;
+select results_eq(
+    $$ select ledger_seq, lots_seq from public.users
+       where id = 'bbbbbbbb-0000-4000-8000-000000000001' $$,
+    $$ values (100::bigint, 0::bigint) $$, 'a hundred entries are few enough'
+);
+do $$ begin
+    perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant',
+        gen_random_uuid());
+end $$;
+select results_eq(
+    $$ select ledger_seq, lots_seq from public.users
+       where id = 'bbbbbbbb-0000-4000-8000-000000000001' $$,
+    $$ values (101::bigint, 101::bigint) $$, 'with one more the next grant folds them'
+);
+select results_eq(
+    $$ select seq, remaining from public.credit_grants
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' order by seq $$,
+    $$ values (1::bigint, 0::bigint), (2, 113), (100, 1), (101, 1) $$,
+    'the new lot included'
 );
 
 select * from finish();

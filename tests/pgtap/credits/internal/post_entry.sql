@@ -1,6 +1,6 @@
 -- The one place where credits move: balance, ledger and lot together, in one order.
 begin;
-select plan(13);
+select plan(22);
 
 insert into public.users (id, created_at, ledger_at) values
 ('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00');
@@ -83,6 +83,69 @@ select throws_ok(
 select is(
     (select ledger_seq from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
     4::bigint, 'a refused entry takes no number'
+);
+
+-- Ben's credits end.
+insert into public.users (id, created_at, ledger_at) values
+('bbbbbbbb-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00');
+create temp view ben as
+select credits_remaining::bigint, credits_total::bigint, ledger_seq, next_expiry_at
+from public.users where id = 'bbbbbbbb-0000-4000-8000-000000000001';
+do $$ begin
+    perform rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 10, 'promo_grant', null,
+        '2026-11-05 12:00+00', p_expires_at => '2026-11-07 12:00+00');
+    perform rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant', null,
+        '2026-11-05 12:00+00', p_expires_at => '2026-11-09 12:00+00');
+    perform rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant', null,
+        '2026-11-05 12:00+00');
+end $$;
+select results_eq(
+    'select * from ben',
+    $$ values (16::bigint, 16::bigint, 3::bigint, timestamptz '2026-11-07 12:00+00') $$,
+    'the account knows the nearest end'
+);
+select results_eq(
+    $$ select seq, expires_at from public.credit_grants
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' order by seq $$,
+    $$ values (1::bigint, timestamptz '2026-11-07 12:00+00'), (2, '2026-11-09 12:00+00'),
+       (3, 'infinity') $$,
+    'and every lot its own'
+);
+select is(
+    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -2, 'admin_adjustment', null,
+        '2026-11-07 11:59:59.999999+00'),
+    14::bigint, 'a microsecond before it, all can be spent'
+);
+select is(
+    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant', null,
+        '2026-11-07 12:00+00'),
+    15::bigint, 'a credit does not wait for what has ended to be settled'
+);
+select is(
+    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'admin_adjustment', null,
+        '2026-11-07 12:00+00'),
+    6::bigint, 'a debit does'
+);
+select results_eq(
+    $$ select seq, change::bigint, reason::text, lot_seq from public.quota_log
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
+    $$ values (5::bigint, 1::bigint, 'promo_grant', null::bigint),
+       (6, -8, 'credit_expired', 1), (7, -1, 'admin_adjustment', null) $$,
+    'first the loss, then the debit'
+);
+select is(
+    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'credit_expired', null,
+        '2026-11-07 12:00+00', p_lot_seq => 3, p_lot_n => 1::smallint),
+    5::bigint, 'an entry may name its lot'
+);
+select throws_ok(
+    $$ select rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -2, 'admin_adjustment',
+       null, '2026-11-09 12:00+00') $$,
+    'PT402', 'insufficient_credits', 'what has ended does not pay'
+);
+select is_empty(
+    $$ select * from public.reconcile_credits('bbbbbbbb-0000-4000-8000-000000000001') $$,
+    'the books agree'
 );
 
 select * from finish();

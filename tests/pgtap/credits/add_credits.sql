@@ -2,7 +2,7 @@
 begin;
 set local timezone = 'UTC';
 set local datestyle = 'iso';
-select plan(42);
+select plan(58);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -202,6 +202,94 @@ select is(
      where user_id = '99999999-0000-4000-8000-000000000001'),
     0, 'and leaves no key behind'
 );
+
+-- Ben's credits end on 1 February.
+set local story.now = '2030-01-31 08:00:00+00';
+select is(
+    public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+        '11111111-0000-4000-8000-000000000020', '2030-02-01 00:00:00+00'),
+    '{"credits_added": 5, "credits_remaining": 21, "replayed": false}', 'credits may end'
+);
+select results_eq(
+    $$ select seq, amount, expires_at from public.credit_grants
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' order by seq $$,
+    $$ values (1::bigint, 10::bigint, timestamptz 'infinity'), (2, 6, 'infinity'),
+       (3, 5, '2030-02-01 00:00:00+00') $$,
+    'their lot says when'
+);
+select throws_ok(
+    format($$ select public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+        '11111111-0000-4000-8000-000000000020', %L) $$, expires_at),
+    'PT422', 'idempotency_key_reused', format('a retry that says %s is another request', what)
+)
+from (values
+    ('a microsecond later', timestamptz '2030-02-01 00:00:00.000001+00'), ('never', null)
+) as other (what, expires_at);
+set local timezone = 'Pacific/Auckland';
+set local datestyle = 'sql, dmy';
+select is(
+    public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+        '11111111-0000-4000-8000-000000000020', '2030-02-01 13:00:00+13') ->> 'replayed',
+    'true', 'the same time said in Auckland is the same request'
+);
+set local timezone = 'UTC';
+set local datestyle = 'iso';
+set local story.now = '2030-02-01 00:00:00+00';
+select is(
+    public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+        '11111111-0000-4000-8000-000000000020', '2030-02-01 00:00:00+00') ->> 'replayed',
+    'true', 'a retry that comes after the end is still a retry'
+);
+select throws_ok(
+    $$ select public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+       '11111111-0000-4000-8000-000000000021', '2030-02-01 00:00:00+00') $$,
+    'PT400', 'invalid_argument', 'a new request cannot end when it begins'
+);
+select is(
+    public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
+        '11111111-0000-4000-8000-000000000021', '2030-02-01 00:00:00.000001+00') ->> 'replayed',
+    'false', 'a microsecond later it can; the refused call left its key free'
+);
+select throws_ok(
+    format($$ select public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', %s,
+        'admin_adjustment', '11111111-0000-4000-8000-000000000022', %L) $$, amount, expires_at),
+    'PT400', 'invalid_argument', what
+)
+from (values
+    (5, timestamptz '1999-01-01', 'nothing ends in the past'),
+    (5, 'infinity', 'infinity is not an end'),
+    (5, '-infinity', 'nor is the beginning of time'),
+    (-5, '2030-03-01', 'what is taken does not end')
+) as t (amount, expires_at, what);
+select is(
+    (select count(*)::integer from public.idempotency_log
+     where idempotency_key = '11111111-0000-4000-8000-000000000022'),
+    0, 'and no key is used up'
+);
+
+-- What has ended is not there to be taken.
+set local story.now = '2030-02-02 00:00:00+00';
+select throws_ok(
+    $$ select public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', -17, 'admin_adjustment',
+       '11111111-0000-4000-8000-000000000023') $$,
+    'PT402', 'insufficient_credits', 'two lots have'
+);
+select is(
+    public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', -16, 'admin_adjustment',
+        '11111111-0000-4000-8000-000000000023'),
+    '{"credits_added": -16, "credits_remaining": 0, "replayed": false}', 'the rest can be taken'
+);
+select results_eq(
+    $$ select change::bigint, reason::text, lot_seq from public.quota_log
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
+    $$ values (-5::bigint, 'credit_expired', 3::bigint), (-5, 'credit_expired', 4),
+       (-16, 'admin_adjustment', null) $$,
+    'and the loss is written first'
+);
+do $$ begin
+    perform rendio.ensure_partitions();
+end $$;
+
 update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
 where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 select throws_ok(

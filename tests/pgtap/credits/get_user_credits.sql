@@ -1,6 +1,6 @@
 -- What a user has.
 begin;
-select plan(9);
+select plan(13);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -52,6 +52,40 @@ select throws_ok(
     '42501', null, 'anon may not ask'
 );
 reset role;
+
+-- Six more that end on 1 February, which nobody settles.
+create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
+begin atomic select current_setting('story.now')::timestamptz; end;
+set local timezone = 'UTC';
+set local story.now = '2030-01-15 08:00:00+00';
+do $$ begin
+    perform public.add_credits('aaaaaaaa-0000-4000-8000-000000000001', 6, 'promo_grant',
+        gen_random_uuid(), '2030-02-01');
+    perform rendio.ensure_partitions();
+end $$;
+set local story.now = '2030-01-31 23:59:59.999999+00';
+select is(
+    public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001') ->> 'credits_remaining', '12',
+    'until the last microsecond they count'
+);
+set local story.now = '2030-02-01 00:00:00+00';
+select is(
+    public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001'),
+    '{"credits_remaining": 6, "credits_total": 16, "tier": "free", "is_guest": true}',
+    'then they do not, though they were granted'
+);
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
+    12::bigint, 'asking settles nothing'
+);
+do $$ begin
+    perform rendio.settle_expired_credits();
+end $$;
+select is(
+    public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001') ->> 'credits_remaining', '6',
+    'and when it is settled, the answer stays'
+);
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 

@@ -1,6 +1,6 @@
 -- A ledger is its owner's to read and nobody's to write, the database's owner included.
 begin;
-select plan(24);
+select plan(26);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -26,6 +26,9 @@ select throws_ok(
     $$ select * from public.credit_grants $$, '42501', null, 'lots are not hers to see'
 );
 select throws_ok(
+    $$ select * from public.credit_draws $$, '42501', null, 'nor what her jobs drew from them'
+);
+select throws_ok(
     format($$ select * from rendio.%I $$, c.relname), '42501', null,
     format('partition %s is no back door', c.relname)
 )
@@ -46,6 +49,7 @@ select is(
     2, 'the service reads all'
 );
 select isnt_empty($$ select * from public.credit_grants $$, 'lots too');
+select lives_ok($$ select * from public.credit_draws $$, 'and draws');
 select throws_ok(
     $$ insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason)
        values ('aaaaaaaa-0000-4000-8000-000000000001', 2, now(), 1010, 1000, 'promo_grant') $$,

@@ -1,6 +1,6 @@
 -- The proof that the books agree, and what it says when somebody cooks them.
 begin;
-select plan(26);
+select plan(36);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -180,6 +180,61 @@ select is(
       ledger_time_runs_backwards 9 10}',
     'an entry of a month that has no partition'
 );
+-- Folded lots, and what open jobs drew from them: the plane still runs.
+do $$ begin
+    perform rendio.fold_lots('aaaaaaaa-0000-4000-8000-000000000001');
+end $$;
+select is_empty($$ select * from public.reconcile_credits() $$, 'folded, the books agree as well');
+select is(
+    pg_temp.said_after($$ update public.credit_grants set remaining = remaining - 1
+        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and seq = 3 $$),
+    '{lots_differ_from_balance 78 77}', 'a lot that lost a credit'
+);
+select is(
+    pg_temp.said_after($$ update public.users set lots_seq = 8
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{draws_differ_from_charge 0 4,lots_differ_from_balance 82 78}',
+    'lots that are ahead of what they say they account for'
+);
+select is(
+    pg_temp.said_after($$ update public.users set lots_seq = 0
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{draws_differ_from_charge 0 4}', 'draws of a user whose lots were never folded'
+);
+select is(
+    pg_temp.said_after($$ update public.users set lots_seq = 99
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{lots_differ_from_balance 0 78}', 'lots that account for entries that are not there'
+);
+select is(
+    pg_temp.said_after($$ update public.credit_draws set credits = credits + 1 $$),
+    '{draws_differ_from_charge 4 5}', 'a job that could return more than it took'
+);
+select is(
+    pg_temp.said_after($$ update public.credit_draws
+        set job_id = 'dddddddd-0000-4000-8000-000000000001' $$),
+    '{draws_differ_from_charge 0 4}', 'draws of a job that never was'
+);
+select is(
+    pg_temp.said_after($$ insert into public.credit_grants
+        (user_id, seq, n, priority, kind, amount, remaining, created_at)
+        values ('aaaaaaaa-0000-4000-8000-000000000001', 7, 1, 10, 'promotional', 1, 1, now()) $$),
+    '{"lot_differs_from_ledger -4 1","lots_differ_from_balance 78 79"}',
+    'a lot that a charge is said to have brought'
+);
+select is(
+    pg_temp.said_after($$ insert into public.credit_grants
+        (user_id, seq, n, priority, kind, amount, remaining, created_at)
+        values ('aaaaaaaa-0000-4000-8000-000000000001', 8, 1, 10, 'promotional', 5, 0, now()) $$),
+    '{"lot_differs_from_ledger 4 5"}', 'a lot that is more than the refund which opened it'
+);
+select is(
+    pg_temp.said_after($$ insert into public.credit_grants
+        (user_id, seq, n, priority, kind, amount, remaining, created_at)
+        values ('aaaaaaaa-0000-4000-8000-000000000001', 8, 1, 10, 'promotional', 4, 0, now()) $$),
+    '{}', 'a refund may open a lot of what it returned'
+);
+
 insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason)
 values ('99999999-0000-4000-8000-000000000001', 1, '2030-02-01', 5, 5, 'promo_grant');
 select set_eq(

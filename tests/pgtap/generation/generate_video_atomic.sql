@@ -1,6 +1,6 @@
 -- A video is asked for: credits are taken and the job is made, together and once.
 begin;
-select plan(51);
+select plan(75);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -318,6 +318,157 @@ select lives_ok(
     'the service may, for any user'
 );
 reset role;
+
+-- A price by length and resolution.
+do $$ begin
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'cyd-phone');
+    perform public.add_credits('cccccccc-0000-4000-8000-000000000001', 100, 'promo_grant',
+        gen_random_uuid());
+end $$;
+update public.models
+set cost_per_generation = 4,
+    price_rule = '{"resolutions": {"720p": 0.5, "1080p": 1.5}, "default_resolution": "720p",
+        "default_seconds": 8, "max_seconds": 60}'
+where id = '5f3b1e70-0000-4000-8000-000000000002';
+create function pg_temp.generate(p_settings jsonb, p_key uuid default gen_random_uuid())
+returns jsonb language sql as $$
+    select public.generate_video_atomic('cccccccc-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A lake.', p_settings, p_key);
+$$;
+create temp view cyd as
+select u.credits_remaining::bigint, u.ledger_seq, count(j.job_id) as jobs,
+    (select count(*) from public.idempotency_log as i where i.user_id = u.id) as keys
+from public.users as u left join public.video_jobs as j on j.user_id = u.id
+where u.id = 'cccccccc-0000-4000-8000-000000000001'
+group by u.id;
+select is(
+    pg_temp.generate(settings::jsonb, key) - 'job_id',
+    jsonb_build_object('status', 'pending', 'credits_used', credits, 'replayed', false), why
+)
+from (values
+    ('{}', 4, 'the defaults', '11111111-0000-4000-8000-000000000040'::uuid),
+    ('{"duration": 5, "resolution": "1080p"}', 8, 'seconds at their rate, rounded up',
+     '11111111-0000-4000-8000-000000000041'),
+    ('{"duration": "20s"}', 10, 'in a form that providers use',
+     '11111111-0000-4000-8000-000000000042'),
+    ('{"duration": 1}', 4, 'never less than the model''s minimum',
+     '11111111-0000-4000-8000-000000000043')
+) as t (settings, credits, why, key);
+select results_eq(
+    $$ select change::bigint, balance_after::bigint from public.quota_log
+       where user_id = 'cccccccc-0000-4000-8000-000000000001' and seq > 2 order by seq $$,
+    $$ values (-4::bigint, 106::bigint), (-8, 98), (-10, 88), (-4, 84) $$,
+    'the ledger has each price'
+);
+create temp table before_refusals as select * from cyd;
+select throws_ok(
+    format('select pg_temp.generate(%L)', settings), 'PT400', 'invalid_argument',
+    settings || ' is not offered'
+)
+from (values
+    ('{"duration": 61}'), ('{"duration": 0}'), ('{"duration": -8}'), ('{"duration": "long"}'),
+    ('{"resolution": "4k"}'), ('{"duration": "NaN"}')
+) as t (settings);
+select results_eq(
+    'select * from cyd', 'select * from before_refusals',
+    'no credit, no job, no entry and no key went with those'
+);
+select throws_ok(
+    $$ select pg_temp.generate('{"duration": 57, "resolution": "1080p"}') $$,
+    'PT402', 'insufficient_credits', 'what is too long for her credits is refused'
+);
+
+-- The rule changes.
+update public.models
+set price_rule = '{"resolutions": {"4k": 5}, "default_resolution": "4k", "default_seconds": 4,
+    "max_seconds": 5}'
+where id = '5f3b1e70-0000-4000-8000-000000000002';
+select is(
+    pg_temp.generate('{"duration": 5, "resolution": "1080p"}',
+        '11111111-0000-4000-8000-000000000041') - 'job_id',
+    '{"status": "pending", "credits_used": 8, "replayed": true}',
+    'a retry is answered with its old price, though neither is offered any more'
+);
+select results_eq(
+    $$ select credits_used::integer from public.video_jobs
+       where user_id = 'cccccccc-0000-4000-8000-000000000001' order by credits_used $$,
+    $$ values (4), (4), (8), (10) $$, 'jobs keep what they were charged'
+);
+select is(pg_temp.generate('{}') ->> 'credits_used', '20', 'the next one costs what the rule says now');
+do $$ begin
+    perform public.cancel_video_job(j.user_id, j.job_id)
+    from public.video_jobs as j
+    join public.idempotency_log as i on i.job_id = j.job_id
+    where i.idempotency_key = '11111111-0000-4000-8000-000000000041';
+end $$;
+select is(
+    (select change::bigint from public.quota_log
+     where user_id = 'cccccccc-0000-4000-8000-000000000001' order by seq desc limit 1),
+    8::bigint, 'a refund is of what was taken'
+);
+select is(
+    (select credits_remaining from cyd), 72::bigint, 'no more and no less'
+);
+
+-- Dee has 10, of which 7 end on 1 February 2030.
+update public.models set cost_per_generation = 4, price_rule = null;
+set local story.now = '2030-01-20 08:00:00+00';
+do $$
+declare
+    v_dee uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dee, 'dee-phone');
+    perform public.add_credits(v_dee, -7, 'admin_adjustment', gen_random_uuid());
+    perform public.add_credits(v_dee, 7, 'promo_grant', gen_random_uuid(), '2030-02-01');
+end $$;
+create function pg_temp.dee_generates() returns jsonb language sql as $$
+    select public.generate_video_atomic('dddddddd-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A moor.', null,
+        '11111111-0000-4000-8000-000000000050');
+$$;
+set local story.now = '2030-02-01 00:00:00+00';
+do $$
+declare
+    v_detail text;
+begin
+    perform pg_temp.dee_generates();
+exception
+    when sqlstate 'PT402' then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        perform set_config('story.detail', v_detail, true);
+end $$;
+select is(
+    current_setting('story.detail')::jsonb, '{"required": 4, "available": 3}',
+    'what has expired does not pay, and is not counted'
+);
+select results_eq(
+    $$ select credits_remaining::bigint, ledger_seq from public.users
+       where id = 'dddddddd-0000-4000-8000-000000000001' $$,
+    $$ values (10::bigint, 3::bigint) $$, 'the refused call has settled nothing'
+);
+do $$ begin
+    perform public.add_credits('dddddddd-0000-4000-8000-000000000001', 2, 'promo_grant',
+        gen_random_uuid());
+end $$;
+select is(
+    pg_temp.dee_generates() - 'job_id',
+    '{"status": "pending", "credits_used": 4, "replayed": false}',
+    'with two more it goes through'
+);
+select results_eq(
+    $$ select seq, change::bigint, balance_after::bigint, reason::text, lot_seq, created_at
+       from public.quota_log
+       where user_id = 'dddddddd-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
+    $$ values (5::bigint, -7::bigint, 5::bigint, 'credit_expired', 3::bigint,
+        timestamptz '2030-02-01 00:00:00+00'),
+       (6, -4, 1, 'video_generation', null, '2030-02-01 00:00:00+00') $$,
+    'the loss is written first, then the charge'
+);
+select is(
+    (select next_expiry_at from public.users where id = 'dddddddd-0000-4000-8000-000000000001'),
+    'infinity'::timestamptz, 'nothing else of hers ends'
+);
+select is(pg_temp.dee_generates() ->> 'replayed', 'true', 'a retry finds it done');
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 

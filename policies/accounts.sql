@@ -1,12 +1,13 @@
 --! as caller
 -- As the caller, because rendio_owner may not use Supabase's schema auth, which policies name.
 --
--- A user sees its own row, whole: users holds nothing that its owner may not see. A client may
+-- A user sees its own row, whole, and those of guests merged into it: users holds nothing that its
+-- owner may not see. A client may
 -- change two preferences and nothing else, in this or any table.
 drop policy if exists users_select_own on public.users;
 create policy users_select_own on public.users
 for select to authenticated
-using (id = (select auth.uid()));
+using (id = (select auth.uid()) or merged_into = (select auth.uid()));
 
 drop policy if exists users_update_own on public.users;
 create policy users_update_own on public.users

@@ -34,6 +34,7 @@ create table public.users (
     ledger_at timestamptz not null default rendio.clock(),
     next_expiry_at timestamptz not null default 'infinity',
     merged_into uuid,
+    deleted_at timestamptz,
     is_guest boolean not null default true,
     tier rendio.user_tier not null default 'free',
     language rendio.language_tag not null default 'en',
@@ -47,6 +48,8 @@ with (
 
 create index users_next_expiry_at_idx on public.users (next_expiry_at)
 where next_expiry_at < 'infinity';
+create index users_merged_into_idx on public.users (merged_into)
+where merged_into is not null;
 
 alter table public.users enable row level security;
 
@@ -67,6 +70,8 @@ comment on column public.users.next_expiry_at is
     'Lower bound of the next expiry of credits; infinity when nothing expires.';
 comment on column public.users.merged_into is
     'The account that took over this guest. No foreign key: the two may live on different shards.';
+comment on column public.users.deleted_at is
+    'When the account was deleted; the row stays, because its ledger does.';
 comment on column public.users.is_guest is 'True until an identity provider vouches for the user.';
 comment on column public.users.tier is 'free or premium.';
 comment on column public.users.language is 'BCP 47 tag of the app''s language: en, pt-BR.';
@@ -100,7 +105,8 @@ $$Devices and Apple accounts, each claimed by one user. The initial grant is cla
 per device and once per Apple account, for ever, whatever happens to the user.$$;
 comment on column public.account_identities.kind is 'device or apple.';
 comment on column public.account_identities.identifier is
-    'The device id, or the subject of the Apple id token.';
+    'The device id, or the subject of the Apple id token; of a deleted account only its digest
+(see rendio.forgotten).';
 comment on column public.account_identities.user_id is
     'Whose it is. No foreign key: a claim outlives the user.';
 comment on column public.account_identities.email is 'As the provider gave it; not unique.';

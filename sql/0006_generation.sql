@@ -82,6 +82,21 @@ comment on column public.video_jobs.provider is 'The model''s provider when it w
 comment on column public.video_jobs.provider_job_id is
     'The provider''s id of the submission that counts.';
 
+-- The same columns in the same order: rows move here whole. Read by the RPCs only.
+create table public.video_jobs_archive (
+    like public.video_jobs including comments including storage
+);
+
+alter table public.video_jobs_archive add primary key (user_id, job_id);
+alter table public.video_jobs_archive enable row level security;
+
+comment on table public.video_jobs_archive is
+$$Jobs that ended more than 90 days ago, moved by rendio.archive_jobs() so that video_jobs stays
+small. Lists and status read both.$$;
+
+create index video_jobs_completed_at_idx on public.video_jobs (completed_at)
+where completed_at is not null;
+
 -- A claim table: what a provider calls its job belongs to one of ours, for ever.
 create table public.provider_jobs (
     provider text not null

@@ -33,8 +33,21 @@ begin
     -- Without an id the device answers, but never with an account that is no guest any more: the
     -- device alone does not prove who holds it.
     if v_user.id is null or (p_user_id is null and not rendio.is_open_guest(v_user)) then
-        insert into public.account_identities (kind, identifier, user_id, created_at)
-        values ('device', p_device_id, coalesce(p_user_id, gen_random_uuid()), v_now)
+        insert into public.account_identities (
+            kind, identifier, user_id, initial_grant_claimed, created_at
+        )
+        values (
+            'device',
+            p_device_id,
+            coalesce(p_user_id, gen_random_uuid()),
+            exists (
+                select from public.account_identities as i
+                where i.kind = 'device'
+                    and i.identifier = rendio.forgotten(p_device_id)
+                    and i.initial_grant_claimed
+            ),
+            v_now
+        )
         on conflict do nothing;
 
         select i.user_id, i.initial_grant_claimed into v_user_id, v_claimed
@@ -67,6 +80,8 @@ begin
             perform rendio.post_entry(v_user_id, v_grant, 'initial_grant', null, v_now);
         end if;
         v_user := rendio.require_account(v_user_id);
+    elsif v_user.deleted_at is not null then
+        perform rendio.require_account(v_user.id);
     end if;
 
     return jsonb_build_object(
@@ -92,6 +107,7 @@ The caller has verified the device (DeviceCheck) before.
 @returns {user_id: uuid, is_new: boolean, is_guest: boolean, tier: text, credits_remaining: bigint}
 @raises PT400 invalid_argument
 @raises PT403 service_only
+@raises PT404 user_not_found
 @raises PT413 payload_too_large$$;
 
 revoke execute on function public.device_check(uuid, text, text) from public, anon, authenticated;

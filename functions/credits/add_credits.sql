@@ -16,7 +16,7 @@ declare
     v_now timestamptz := rendio.clock();
     v_response jsonb;
     v_first jsonb;
-    v_balance bigint;
+    v_entry public.quota_log;
 begin
     perform rendio.require_service();
     if p_user_id is null then
@@ -57,10 +57,12 @@ begin
     if p_expires_at <= v_now then
         perform rendio.raise_invalid('p_expires_at', 'in the future');
     end if;
-    v_balance := rendio.post_entry(
+    v_entry := rendio.post_entry(
         p_user_id, p_amount, p_reason, null, v_now, p_expires_at => p_expires_at
     );
-    return v_response || jsonb_build_object('credits_remaining', v_balance, 'replayed', false);
+    return v_response || jsonb_build_object(
+        'credits_remaining', v_entry.balance_after, 'replayed', false
+    );
 end;
 $$;
 

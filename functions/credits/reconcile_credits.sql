@@ -66,7 +66,11 @@ begin
     jobs as (
         select j.user_id, j.job_id, j.status, j.credits_used, j.credits_refunded, m.charged,
             m.refunded, coalesce(j.user_id, m.user_id) as owner_id
-        from public.video_jobs as j
+        from (
+            select * from public.video_jobs
+            union all
+            select * from public.video_jobs_archive
+        ) as j
         full join job_money as m on m.user_id = j.user_id and m.job_id = j.job_id
         where p_user_id is null or j.user_id = p_user_id or m.user_id = p_user_id
     )

@@ -20,6 +20,7 @@ declare
     v_job public.video_jobs;
     v_rest integer;
     v_active boolean;
+    v_is_kept boolean;
 begin
     perform rendio.require_service();
     perform rendio.check_text(p_video_url, 'p_video_url', 2048);
@@ -32,14 +33,17 @@ begin
         perform rendio.raise_invalid('p_credits_charged', '0 to the job''s ' || v_job.credits_used);
     end if;
     v_active := v_job.status in ('pending', 'processing');
+    v_is_kept := exists (
+        select from public.users as u where u.id = v_job.user_id and u.deleted_at is null
+    );
 
     if v_active then
         v_rest := v_job.credits_used - coalesce(p_credits_charged, v_job.credits_used);
         update public.video_jobs as j
         set status = 'completed',
             provider_job_id = p_provider_job_id,
-            video_url = p_video_url,
-            thumbnail_url = p_thumbnail_url,
+            video_url = case when v_is_kept then p_video_url end,
+            thumbnail_url = case when v_is_kept then p_thumbnail_url end,
             credits_refunded = v_rest,
             completed_at = greatest(v_now, j.created_at),
             lease_owner = null,

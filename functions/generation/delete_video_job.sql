@@ -15,7 +15,10 @@ begin
     if v_job.deleted_at is null then
         update public.video_jobs as j
         set deleted_at = v_now
-        where j.user_id = p_user_id and j.job_id = p_job_id;
+        where j.user_id = v_job.user_id and j.job_id = p_job_id;
+        update public.video_jobs_archive as j
+        set deleted_at = v_now
+        where j.user_id = v_job.user_id and j.job_id = p_job_id;
     end if;
     return jsonb_build_object('job_id', p_job_id, 'deleted', true);
 end;

@@ -27,14 +27,32 @@ begin
     into v_jobs, v_count
     from (
         select
-            j as job,
+            j::public.video_jobs as job,
             m.name as model_name,
             row_number() over (order by j.job_id desc) as n
-        from public.video_jobs as j
+        from rendio.people_of(p_user_id) as person
+        cross join lateral (
+            (
+                select *
+                from public.video_jobs as v
+                where v.user_id = person
+                    and v.job_id < coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+                    and v.deleted_at is null
+                order by v.job_id desc
+                limit p_limit + 1
+            )
+            union all
+            (
+                select *
+                from public.video_jobs_archive as v
+                where v.user_id = person
+                    and v.job_id < coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+                    and v.deleted_at is null
+                order by v.job_id desc
+                limit p_limit + 1
+            )
+        ) as j
         left join public.models as m on m.id = j.model_id
-        where j.user_id = p_user_id
-            and j.job_id < coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-            and j.deleted_at is null
         order by j.job_id desc
         limit p_limit + 1
     ) as page;

@@ -14,7 +14,12 @@ begin
     end if;
     select * into v_job
     from public.video_jobs as j
-    where j.user_id = p_user_id and j.job_id = p_job_id;
+    where j.user_id in (select rendio.people_of(p_user_id)) and j.job_id = p_job_id;
+    if not found then
+        select * into v_job
+        from public.video_jobs_archive as j
+        where j.user_id in (select rendio.people_of(p_user_id)) and j.job_id = p_job_id;
+    end if;
     if not found then
         perform rendio.raise_job_not_found(jsonb_build_object('job_id', p_job_id));
     end if;

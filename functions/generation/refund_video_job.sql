@@ -35,7 +35,8 @@ begin
         'job_id', p_job_id,
         'credits_refunded', v_job.credits_used,
         'credits_remaining', coalesce(
-            v_balance, (rendio.require_account(p_user_id)).credits_remaining
+            v_balance,
+            (select u.credits_remaining from public.users as u where u.id = p_user_id)
         ),
         'replayed', v_job.status = 'failed'
     );

@@ -18,13 +18,14 @@ as $$
 declare
     v_now timestamptz := rendio.clock();
     v_credits integer;
-    v_balance bigint;
+    v_entry public.quota_log;
 begin
     perform rendio.require_service();
     perform rendio.check_purchase(
         p_user_id, p_store, p_environment, p_transaction_id, p_product_id, p_purchased_at
     );
-    if p_app_account_token <> p_user_id then
+    if p_app_account_token is not null
+        and not rendio.is_same_person(p_app_account_token, p_user_id) then
         perform rendio.raise_foreign_purchase(p_transaction_id);
     end if;
 
@@ -62,16 +63,12 @@ begin
         v_credits := rendio.sandbox_allowance(p_user_id, v_credits);
     end if;
     if v_credits > 0 then
-        v_balance := rendio.post_entry(
+        v_entry := rendio.post_entry(
             p_user_id, v_credits, 'iap_purchase', null, v_now, p_environment = 'Sandbox'
         );
     end if;
     update public.iap_transactions as t
-    set credits_added = v_credits,
-        ledger_seq = case
-            when v_credits > 0
-                then (select u.ledger_seq from public.users as u where u.id = p_user_id)
-        end
+    set credits_added = v_credits, ledger_seq = v_entry.seq
     where t.store = p_store
         and t.environment = p_environment
         and t.transaction_id = p_transaction_id;
@@ -79,7 +76,7 @@ begin
     return jsonb_build_object(
         'credits_added', v_credits,
         'credits_remaining', coalesce(
-            v_balance, (rendio.require_account(p_user_id)).credits_remaining
+            v_entry.balance_after, (rendio.require_account(p_user_id)).credits_remaining
         ),
         'replayed', false
     );
@@ -97,7 +94,7 @@ is credited as far as the setting sandbox_purchases allows and may bring 0.
 p_store: app_store or google_play.
 p_environment: Production or Sandbox.
 p_product_id: the store's id of the product; the credits come from iap_products, by environment.
-p_app_account_token: must be the user, when the store gives one.
+p_app_account_token: must be the user or a guest merged into it, when the store gives one.
 
 @returns {credits_added: integer, credits_remaining: bigint, replayed: boolean}
 @raises PT400 invalid_argument
@@ -105,7 +102,6 @@ p_app_account_token: must be the user, when the store gives one.
 @raises PT404 user_not_found
 @raises PT404 product_not_found
 @raises PT409 purchase_belongs_to_another_user
-@raises PT409 account_merged
 @raises PT413 payload_too_large
 @raises PT422 idempotency_key_reused$$;
 

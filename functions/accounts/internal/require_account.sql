@@ -9,7 +9,7 @@ declare
     v_user public.users;
 begin
     select * into v_user from public.users as u where u.id = p_user_id;
-    if not found then
+    if not found or v_user.deleted_at is not null then
         raise sqlstate 'PT404' using
             message = 'user_not_found',
             detail = jsonb_build_object('user_id', p_user_id)::text,
@@ -20,7 +20,7 @@ end;
 $$;
 
 comment on function rendio.require_account(uuid) is
-$$The account, not locked.
+$$The account, not locked; a deleted one is unknown.
 
 @raises PT404 user_not_found$$;
 

@@ -2,9 +2,7 @@
 -- is folded here, so that the entries since the checkpoint stay few.
 create or replace function rendio.open_lot(
     p_user public.users,
-    p_amount bigint,
-    p_reason text,
-    p_is_sandbox boolean,
+    p_entry public.quota_log,
     p_expires_at timestamptz
 )
 returns void
@@ -14,21 +12,23 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_is_paid boolean := p_reason = 'iap_purchase' and not p_is_sandbox;
+    v_is_paid boolean := not p_entry.is_sandbox
+        and p_entry.reason in ('iap_purchase', 'iap_refund_reversed');
 begin
     insert into public.credit_grants (
-        user_id, seq, priority, kind, is_sandbox, amount, remaining, expires_at, created_at
+        user_id, seq, priority, kind, is_sandbox, amount, remaining, expires_at, created_at, origin
     )
     values (
-        p_user.id,
-        p_user.ledger_seq,
+        p_entry.user_id,
+        p_entry.seq,
         case when v_is_paid then 20 else 10 end,
         case when v_is_paid then 'paid' else 'promotional' end,
-        p_is_sandbox,
-        p_amount,
-        p_amount,
+        p_entry.is_sandbox,
+        p_entry.change,
+        p_entry.change,
         coalesce(p_expires_at, 'infinity'),
-        p_user.ledger_at
+        p_entry.created_at,
+        p_entry.id
     );
     if p_user.ledger_seq - p_user.lots_seq > 100 then
         perform rendio.fold_lots(p_user.id);
@@ -36,9 +36,9 @@ begin
 end;
 $$;
 
-comment on function rendio.open_lot(public.users, bigint, text, boolean, timestamptz) is
+comment on function rendio.open_lot(public.users, public.quota_log, timestamptz) is
 $$Open the lot of the ledger entry that a grant has just written. Promotional credits are spent
 first.$$;
 
-revoke execute on function rendio.open_lot(public.users, bigint, text, boolean, timestamptz)
+revoke execute on function rendio.open_lot(public.users, public.quota_log, timestamptz)
 from public, anon, authenticated;

@@ -5,7 +5,9 @@
 -- whatever order the transactions began. Callers hold their claims and jobs already; nothing locks
 -- a job after this.
 -- Expiry is settled before anything is drawn. A refund may have to open a lot for credits whose own
--- has expired (see rendio.return_to_lots), so it brings the next expiry near when one has.
+-- has expired (see rendio.return_to_lots), so it brings the next expiry near when one has. What
+-- reaches a guest that was merged, or an account that was deleted, leaves it in the same
+-- transaction.
 create or replace function rendio.post_entry(
     p_user_id uuid,
     p_change bigint,
@@ -17,7 +19,7 @@ create or replace function rendio.post_entry(
     p_lot_seq bigint default null,
     p_lot_n smallint default null
 )
-returns bigint
+returns public.quota_log
 language plpgsql
 volatile
 security invoker
@@ -26,7 +28,9 @@ as $$
 declare
     v_is_refund boolean := rendio.is_refund(p_reason);
     v_is_grant boolean := p_change > 0 and not v_is_refund;
+    v_is_open boolean := p_reason in ('promo_grant', 'admin_adjustment', 'guest_merge_in');
     v_user public.users;
+    v_entry public.quota_log;
 begin
     loop
         update public.users as u
@@ -42,7 +46,7 @@ begin
             updated_at = p_at
         where u.id = p_user_id
             and u.credits_remaining + p_change >= 0
-            and u.merged_into is null
+            and (not v_is_open or (u.merged_into is null and u.deleted_at is null))
             and (
                 p_change > 0
                 or p_lot_seq is not null
@@ -60,19 +64,25 @@ begin
     values (
         p_user_id, v_user.ledger_seq, v_user.ledger_at, v_user.credits_remaining, p_change,
         p_job_id, p_lot_seq, p_lot_n, p_is_sandbox, p_reason
-    );
+    )
+    returning * into v_entry;
 
-    if v_is_grant then
-        perform rendio.open_lot(v_user, p_change, p_reason, p_is_sandbox, p_expires_at);
+    if v_is_grant and p_reason <> 'guest_merge_in' then
+        perform rendio.open_lot(v_user, v_entry, p_expires_at);
     end if;
-    return v_user.credits_remaining;
+    if p_change > 0 and v_user.deleted_at is not null then
+        perform rendio.forfeit_credits(p_user_id, p_at);
+    elsif p_change > 0 and v_user.merged_into is not null then
+        perform rendio.move_credits(p_user_id, v_user.merged_into, p_at);
+    end if;
+    return v_entry;
 end;
 $$;
 
 comment on function rendio.post_entry(
     uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint
 ) is
-$$Change a balance and write the ledger entry; returns the new balance.
+$$Change a balance and write the ledger entry, which it returns.
 
 p_expires_at: when a grant's credits are lost; null: never.
 p_lot_seq, p_lot_n: the one lot that an expiry or a clawback takes from.

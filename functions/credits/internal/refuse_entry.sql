@@ -14,7 +14,7 @@ declare
     v_user public.users;
 begin
     select * into v_user from public.users as u where u.id = p_user_id for no key update;
-    if not found then
+    if not found or v_user.deleted_at is not null then
         perform rendio.require_account(p_user_id);
     elsif v_user.merged_into is not null then
         raise sqlstate 'PT409' using

@@ -28,10 +28,6 @@ end;
 $$;
 
 comment on function rendio.settle_expired_credits(integer) is
-$$Settle the expiries that are due, at most p_limit users; returns how many. Run by cron.
-
-@raises PT402 insufficient_credits
-@raises PT404 user_not_found
-@raises PT409 account_merged$$;
+$$Settle the expiries that are due, at most p_limit users; returns how many. Run by cron.$$;
 
 revoke execute on function rendio.settle_expired_credits(integer) from public, anon, authenticated;

@@ -48,11 +48,7 @@ end;
 $$;
 
 comment on function rendio.settle_expiry(uuid, timestamptz) is
-$$Take a user's expired credits out of the balance, one ledger entry for each lot that had some.
-
-@raises PT402 insufficient_credits
-@raises PT404 user_not_found
-@raises PT409 account_merged$$;
+$$Take a user's expired credits out of the balance, one ledger entry for each lot that had some.$$;
 
 revoke execute on function rendio.settle_expiry(uuid, timestamptz)
 from public, anon, authenticated;

@@ -29,7 +29,9 @@ begin
     if not found then
         perform rendio.raise_invalid_transition(p_job, 'The job has ended.');
     end if;
-    return rendio.post_entry(p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at);
+    return (
+        rendio.post_entry(p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at)
+    ).balance_after;
 end;
 $$;
 

@@ -1,4 +1,5 @@
--- Locks: the job's row, before any user's. Whoever holds it decides how the job ends.
+-- Locks: the job's row, before any user's. Whoever holds it decides how the job ends. One in the
+-- archive has ended and needs no lock.
 create or replace function rendio.lock_job(p_user_id uuid, p_job_id uuid)
 returns public.video_jobs
 language plpgsql
@@ -14,8 +15,13 @@ begin
     end if;
     select * into v_job
     from public.video_jobs as j
-    where j.user_id = p_user_id and j.job_id = p_job_id
+    where j.user_id in (select rendio.people_of(p_user_id)) and j.job_id = p_job_id
     for no key update;
+    if not found then
+        select * into v_job
+        from public.video_jobs_archive as j
+        where j.user_id in (select rendio.people_of(p_user_id)) and j.job_id = p_job_id;
+    end if;
     if not found then
         perform rendio.raise_job_not_found(jsonb_build_object('job_id', p_job_id));
     end if;
@@ -24,7 +30,7 @@ end;
 $$;
 
 comment on function rendio.lock_job(uuid, uuid) is
-$$The job, locked for a transition.
+$$A job of the user or of a guest merged into it, locked for a transition.
 
 @raises PT400 invalid_argument
 @raises PT404 job_not_found$$;

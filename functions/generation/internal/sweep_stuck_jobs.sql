@@ -25,6 +25,8 @@ begin
         limit p_limit
         for no key update of j, u skip locked
     ) loop
+        -- A merged guest's refund goes on to its account, whose row must be free too.
+        continue when not rendio.try_lock_account(v_job.user_id);
         perform rendio.end_failed_job(
             v_job,
             'timed_out',

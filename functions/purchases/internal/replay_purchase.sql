@@ -19,7 +19,7 @@ begin
     where t.store = p_store
         and t.environment = p_environment
         and t.transaction_id = p_transaction_id;
-    if v_first.user_id <> p_user_id then
+    if not rendio.is_same_person(v_first.user_id, p_user_id) then
         perform rendio.raise_foreign_purchase(p_transaction_id);
     elsif v_first.product_id <> p_product_id then
         raise sqlstate 'PT422' using

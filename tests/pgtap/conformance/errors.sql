@@ -31,12 +31,16 @@ where 'rendio.' || m[1] <> o.name;
 create temp table never_raises (caller text, callee text, slug text, why text);
 insert into never_raises values
 ('rendio.end_failed_job', 'rendio.post_entry', null,
- 'gives credits to a user that the job references; no function merges guests yet'),
+ 'gives credits to a user that the job references; a closed account passes them on'),
 ('public.complete_video_job', 'rendio.post_entry', null, 'as end_failed_job'),
 ('public.device_check', 'rendio.post_entry', null, 'gives credits to the user it just created'),
-('public.device_check', 'rendio.require_account', null, 'reads the user it just created'),
+('rendio.settle_expiry', 'rendio.post_entry', null, 'takes what the locked lots hold'),
+('rendio.forfeit_credits', 'rendio.post_entry', null, 'takes what the locked row holds'),
+('rendio.move_credits', 'rendio.post_entry', null,
+ 'takes what the locked row holds, for an account whose Apple id is locked or that took it before'),
+('rendio.forget_jobs', 'rendio.end_failed_job', 'invalid_transition', 'job locked, seen active'),
 ('public.record_iap_purchase', 'rendio.post_entry', 'insufficient_credits', 'only gives'),
-('public.refund_video_job', 'rendio.require_account', null, 'the job references its user'),
+('public.record_iap_purchase', 'rendio.post_entry', 'account_merged', 'passed on to the account'),
 ('public.fail_video_job', 'rendio.end_failed_job', 'invalid_transition', 'job locked, seen active'),
 ('public.refund_video_job', 'rendio.end_failed_job', 'invalid_transition', 'the same'),
 ('rendio.sweep_stuck_jobs', 'rendio.end_failed_job', 'invalid_transition', 'the same');

@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(103);
+select plan(117);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,
@@ -55,7 +55,7 @@ select is_empty(
 );
 select set_eq(
     $$ select proname::text from ours where nspname = 'rendio' and prosecdef $$,
-    $$ values ('cleanup_idempotency_log'), ('ensure_partitions'), ('health'),
+    $$ values ('archive_jobs'), ('cleanup_idempotency_log'), ('ensure_partitions'), ('health'),
        ('purge_webhook_events'), ('settle_expired_credits'), ('sweep_stuck_jobs'),
        ('touch_catalog') $$,
     'a helper does only where cron, apply or a trigger calls it'
@@ -95,8 +95,9 @@ select set_eq(
     $$ select proname::text from ours
        where body ~* '(update|delete from)\s+public\.users'
            '|(insert into|update)\s+public\.quota_log' $$,
-    array['post_entry', 'generate_video_atomic', 'fold_lots', 'settle_expiry'],
-    'the users'' rows are written by post_entry, in place by the one hot call, and for the lots'
+    array['post_entry', 'generate_video_atomic', 'fold_lots', 'settle_expiry', 'upgrade_guest',
+        'merge_guest', 'forget_person'],
+    'the users'' rows are written for credits, for the lots, and where an account changes hands'
 );
 select set_eq(
     $$ select proname::text from ours
@@ -107,7 +108,8 @@ select set_eq(
 select set_eq(
     $$ select proname::text from ours
        where body ~* '(insert into|update|delete from)\s+public\.credit_grants' $$,
-    array['open_lot', 'fold_lots'], 'lots are opened in one place, or by the fold'
+    array['open_lot', 'fold_lots', 'move_credits'],
+    'lots are opened for a grant, by the fold, or as they move to another account'
 );
 
 -- Time is asked of the clock alone.

@@ -50,7 +50,8 @@ select set_eq(
        ('service_role', 'models', 'INSERT'), ('service_role', 'models', 'SELECT'),
        ('service_role', 'models', 'UPDATE'), ('service_role', 'provider_jobs', 'SELECT'),
        ('service_role', 'quota_log', 'SELECT'), ('service_role', 'users', 'SELECT'),
-       ('service_role', 'video_jobs', 'SELECT'), ('service_role', 'webhook_events', 'SELECT') $$,
+       ('service_role', 'video_jobs', 'SELECT'), ('service_role', 'video_jobs_archive', 'SELECT'),
+       ('service_role', 'webhook_events', 'SELECT') $$,
     'these tables are granted whole, to these roles, for these verbs'
 );
 -- Tables, by column.
@@ -96,6 +97,7 @@ select set_eq(
        ('get_models', 'anon authenticated service_role'),
        ('balance_at', 'authenticated service_role'),
        ('cancel_video_job', 'authenticated service_role'),
+       ('delete_account', 'authenticated service_role'),
        ('delete_video_job', 'authenticated service_role'),
        ('generate_video_atomic', 'authenticated service_role'),
        ('get_credit_history', 'authenticated service_role'),
@@ -107,7 +109,8 @@ select set_eq(
        ('get_video_status', 'authenticated service_role'),
        ('add_credits', 'service_role'), ('claim_video_jobs', 'service_role'),
        ('complete_video_job', 'service_role'), ('device_check', 'service_role'),
-       ('fail_video_job', 'service_role'), ('reconcile_credits', 'service_role'),
+       ('fail_video_job', 'service_role'), ('link_apple_account', 'service_role'),
+       ('reconcile_credits', 'service_role'),
        ('record_iap_purchase', 'service_role'), ('refund_video_job', 'service_role'),
        ('start_video_job', 'service_role'),
        -- The default of models.created_at; without usage on the schema nobody calls it by name.

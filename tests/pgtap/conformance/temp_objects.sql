@@ -73,6 +73,7 @@ begin
     foreach v_call in array array[
         'balance_at(''aaaaaaaa-0000-4000-8000-000000000001'', ''infinity'')',
         'cancel_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
+        'link_apple_account(''aaaaaaaa-0000-4000-8000-000000000001'', ''sub'')',
         'delete_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
         'get_credit_history(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'get_credit_lots(''aaaaaaaa-0000-4000-8000-000000000001'')',
@@ -92,7 +93,8 @@ begin
         'record_iap_purchase(''aaaaaaaa-0000-4000-8000-000000000001'', ''app_store'', '
             '''Production'', ''1'', ''credits_20'')',
         'refund_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
-        'start_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid(), ''1'')'
+        'start_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid(), ''1'')',
+        'delete_account(''aaaaaaaa-0000-4000-8000-000000000001'')'
     ] loop
         begin
             execute 'select public.' || v_call;
@@ -110,7 +112,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    21, 'and every RPC was called'
+    23, 'and every RPC was called'
 );
 
 select * from finish();

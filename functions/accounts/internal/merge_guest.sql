@@ -1,0 +1,31 @@
+-- Locks: the account's row; the caller holds the guest's. Guest first, then account, everywhere.
+create or replace function rendio.merge_guest(
+    p_guest public.users,
+    p_account_id uuid,
+    p_at timestamptz
+)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not rendio.is_open_guest(p_guest) then
+        perform rendio.raise_no_guest(p_guest);
+    end if;
+    perform rendio.move_credits(p_guest.id, p_account_id, p_at);
+    update public.users as u
+    set merged_into = p_account_id, updated_at = p_at
+    where u.id = p_guest.id;
+end;
+$$;
+
+comment on function rendio.merge_guest(public.users, uuid, timestamptz) is
+$$Give a guest's credits to an account and close the guest.
+
+@raises PT409 account_merged
+@raises PT409 invalid_transition$$;
+
+revoke execute on function rendio.merge_guest(public.users, uuid, timestamptz)
+from public, anon, authenticated;

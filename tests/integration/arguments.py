@@ -91,6 +91,8 @@ RIGHT = {
     "p_video_url": "'https://v/1.mp4'",
     "p_error": "'no'",
     "p_at": "now()",
+    "p_from": "'2020-01-01'",
+    "p_to": "'2100-01-01'",
     "p_store": "'app_store'",
     "p_environment": "'Production'",
     "p_transaction_id": "'t-new'",

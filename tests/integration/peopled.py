@@ -68,4 +68,5 @@ def _person(app: App) -> Person:
     started, provider_job = app.submit(user)
     key = uuid4()
     pending = UUID(generation(user, key)(app.login)["job_id"])
+    app.owner.execute("select rendio.fold_lots(%s)", [user])
     return Person(user, device, pending, started, provider_job, late, key)

@@ -155,10 +155,15 @@ BUDGETS = {
     "device_check, known": Budget(0, 0, 4, same(device)),
     "get_user_credits": Budget(0, 0, 2, same(of_user("get_user_credits"))),
     "get_credit_history": Budget(0, 0, 5, same(of_user("get_credit_history"))),
+    "get_credit_lots": Budget(0, 0, 10, same(of_user("get_credit_lots"))),
+    "get_credit_statement": Budget(
+        0, 0, 8, same(of_user("get_credit_statement", "2020-01-01", "2100-01-01"))
+    ),
+    "quote_generation": Budget(0, 0, 12, same(of_user("quote_generation", MODEL, "{}"))),
     "balance_at": Budget(0, 0, 4, same(of_user("balance_at", "infinity"))),
     "add_credits": Budget(1064, 1, 18, of_one_user(grant)),
     "add_credits, replayed": Budget(0, 0, 4, same(grant)),
-    "reconcile_credits": Budget(0, 0, 30, same(of_user("reconcile_credits", by_service=True))),
+    "reconcile_credits": Budget(0, 0, 42, same(of_user("reconcile_credits", by_service=True))),
     "cancel_video_job": Budget(824, 1, 17, of_one_user(of_job("cancel_video_job"))),
     "claim_video_jobs": Budget(304, 1, 10, claim),
     "start_video_job": Budget(880, 1, 20, of_one_user(start)),
@@ -369,6 +374,7 @@ def ledger_reads(app: App, conn: Connection, user: UUID) -> dict[str, int]:
     calls = {
         "first page": Call("get_credit_history", (user,), user),
         "second page": Call("get_credit_history", rest, user),
+        "statement at first": Call("get_credit_statement", (user, born, "2023-04-01"), user),
         "balance now": Call("balance_at", (user, "infinity"), user),
         "balance at first": Call("balance_at", (user, born), user),
     }

@@ -15,6 +15,7 @@ declare
     v_now timestamptz := rendio.clock();
     v_account_id uuid;
     v_user public.users;
+    v_is_new boolean;
     v_replayed boolean := false;
 begin
     perform rendio.require_service();
@@ -30,6 +31,7 @@ begin
     )
     values ('apple', p_apple_sub, p_user_id, p_email, true, v_now)
     on conflict do nothing;
+    v_is_new := found;
     select i.user_id into v_account_id
     from public.account_identities as i
     where i.kind = 'apple' and i.identifier = p_apple_sub
@@ -39,12 +41,9 @@ begin
         perform rendio.require_account(p_user_id);
     end if;
 
-    if v_account_id = p_user_id then
-        v_replayed := not v_user.is_guest;
-        if v_user.is_guest then
-            perform rendio.upgrade_guest(v_user, v_now);
-        end if;
-    elsif v_user.merged_into = v_account_id then
+    if v_is_new then
+        perform rendio.upgrade_guest(v_user, v_now);
+    elsif v_account_id in (p_user_id, v_user.merged_into) then
         v_replayed := true;
     else
         perform rendio.merge_guest(v_user, v_account_id, v_now);

@@ -7,8 +7,9 @@ create function pg_temp.lot(
     p_seq bigint, p_n integer, p_priority integer, p_kind text, p_expires_at timestamptz,
     p_remaining bigint
 ) returns public.credit_grants language sql as $$
-    select row('aaaaaaaa-0000-4000-8000-000000000001', p_seq, p_n, p_priority, p_kind, false, 10,
-        p_remaining, p_expires_at, '2030-01-01', null)::public.credit_grants;
+    select jsonb_populate_record(null::public.credit_grants, jsonb_build_object('seq', p_seq,
+        'n', p_n, 'priority', p_priority, 'kind', p_kind, 'expires_at', p_expires_at,
+        'amount', 10, 'remaining', p_remaining));
 $$;
 create function pg_temp.draw(p_state rendio.lot_state, p_credits bigint, p_job_id uuid)
 returns rendio.lot_state language plpgsql as $$

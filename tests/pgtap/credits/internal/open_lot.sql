@@ -7,28 +7,35 @@ values ('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00');
 do $$
 declare
     v_user public.users;
+    v_entry public.quota_log;
 begin
     select * into v_user from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001';
-    v_user.ledger_seq := 1;
-    perform rendio.open_lot(v_user, 10, 'initial_grant', false, '2026-12-05 12:00+00');
-    v_user.ledger_seq := 2;
-    perform rendio.open_lot(v_user, 20, 'iap_purchase', false, null);
-    v_user.ledger_seq := 3;
-    perform rendio.open_lot(v_user, 30, 'iap_purchase', true, null);
+    v_entry.user_id := v_user.id;
+    v_entry.created_at := '2026-11-05 12:00+00';
+    for v_entry.seq, v_entry.change, v_entry.reason, v_entry.is_sandbox in
+        values (1, 10, 'initial_grant', false), (2, 20, 'iap_purchase', false),
+            (3, 30, 'iap_purchase', true), (4, 40, 'iap_refund_reversed', false)
+    loop
+        v_entry.id := format('cccccccc-0000-4000-8000-00000000000%s', v_entry.seq);
+        perform rendio.open_lot(v_user, v_entry,
+            case v_entry.seq when 1 then timestamptz '2026-12-05 12:00+00' end);
+    end loop;
 end $$;
 
 select results_eq(
     $$ select seq, n, amount, remaining, kind, priority, is_sandbox, expires_at, created_at,
-           voided_seq
+           voided_seq, right(origin::text, 1)
        from public.credit_grants order by seq $$,
     $$ values
        (1::bigint, 1::smallint, 10::bigint, 10::bigint, 'promotional', 10::smallint, false,
-        timestamptz '2026-12-05 12:00+00', timestamptz '2026-11-05 12:00+00', null::bigint),
+        timestamptz '2026-12-05 12:00+00', timestamptz '2026-11-05 12:00+00', null::bigint, '1'),
        (2, 1::smallint, 20, 20, 'paid', 20::smallint, false,
-        'infinity', '2026-11-05 12:00+00', null),
+        'infinity', '2026-11-05 12:00+00', null, '2'),
        (3, 1::smallint, 30, 30, 'promotional', 10::smallint, true,
-        'infinity', '2026-11-05 12:00+00', null) $$,
-    'promotional first, paid last, a sandbox purchase is no payment'
+        'infinity', '2026-11-05 12:00+00', null, '3'),
+       (4, 1::smallint, 40, 40, 'paid', 20::smallint, false,
+        'infinity', '2026-11-05 12:00+00', null, '4') $$,
+    'promotional first, paid last, a sandbox purchase is no payment; each knows its entry'
 );
 
 -- Ben spends a credit at a time; grants come seldom.

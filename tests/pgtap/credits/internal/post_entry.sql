@@ -6,23 +6,23 @@ insert into public.users (id, created_at, ledger_at) values
 ('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00');
 
 select is(
-    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 10, 'promo_grant', null,
-        '2026-11-05 12:00:10+00'),
+    (rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 10, 'promo_grant', null,
+        '2026-11-05 12:00:10+00')).balance_after::bigint,
     10::bigint, 'a credit returns the new balance'
 );
 select is(
-    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, 'video_generation',
-        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:05+00'),
+    (rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, 'video_generation',
+        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:05+00')).balance_after::bigint,
     6::bigint, 'and so does a debit'
 );
 select is(
-    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 4, 'generation_failed_refund',
-        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:20+00'),
+    (rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 4, 'generation_failed_refund',
+        'dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00:20+00')).balance_after::bigint,
     10::bigint, 'a refund'
 );
 select is(
-    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 20, 'iap_purchase', null,
-        '2026-11-05 12:00:20+00', true),
+    (rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 20, 'iap_purchase', null,
+        '2026-11-05 12:00:20+00', true)).balance_after::bigint,
     30::bigint, 'a purchase in the sandbox'
 );
 select results_eq(
@@ -112,18 +112,18 @@ select results_eq(
     'and every lot its own'
 );
 select is(
-    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -2, 'admin_adjustment', null,
-        '2026-11-07 11:59:59.999999+00'),
+    (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -2, 'admin_adjustment', null,
+        '2026-11-07 11:59:59.999999+00')).balance_after::bigint,
     14::bigint, 'a microsecond before it, all can be spent'
 );
 select is(
-    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant', null,
-        '2026-11-07 12:00+00'),
+    (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant', null,
+        '2026-11-07 12:00+00')).balance_after::bigint,
     15::bigint, 'a credit does not wait for what has ended to be settled'
 );
 select is(
-    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'admin_adjustment', null,
-        '2026-11-07 12:00+00'),
+    (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'admin_adjustment', null,
+        '2026-11-07 12:00+00')).balance_after::bigint,
     6::bigint, 'a debit does'
 );
 select results_eq(
@@ -134,8 +134,8 @@ select results_eq(
     'first the loss, then the debit'
 );
 select is(
-    rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'credit_expired', null,
-        '2026-11-07 12:00+00', p_lot_seq => 3, p_lot_n => 1::smallint),
+    (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'credit_expired', null,
+        '2026-11-07 12:00+00', p_lot_seq => 3, p_lot_n => 1::smallint)).balance_after::bigint,
     5::bigint, 'an entry may name its lot'
 );
 select throws_ok(

@@ -2,15 +2,17 @@
 -- meanwhile it does not.
 begin;
 set local timezone = 'UTC';
-select plan(12);
+select plan(13);
 
 create function pg_temp.lot(
     p_seq bigint, p_kind text, p_expires_at timestamptz, p_remaining bigint,
     p_voided_seq bigint default null, p_is_sandbox boolean default false
 ) returns public.credit_grants language sql as $$
-    select row('aaaaaaaa-0000-4000-8000-000000000001', p_seq, 1,
-        case p_kind when 'paid' then 20 else 10 end, p_kind, p_is_sandbox, 10, p_remaining,
-        p_expires_at, '2030-01-01', p_voided_seq)::public.credit_grants;
+    select jsonb_populate_record(null::public.credit_grants, jsonb_build_object('seq', p_seq,
+        'n', 1, 'priority', case p_kind when 'paid' then 20 else 10 end, 'kind', p_kind,
+        'is_sandbox', p_is_sandbox, 'amount', 10, 'remaining', p_remaining,
+        'expires_at', p_expires_at, 'created_at', '2030-01-01', 'voided_seq', p_voided_seq,
+        'origin', format('cccccccc-0000-4000-8000-00000000000%s', p_seq)));
 $$;
 create function pg_temp.draw(p_job_id uuid, p_n integer, p_lot_seq bigint, p_credits bigint)
 returns public.credit_draws language sql as $$
@@ -85,6 +87,10 @@ select results_eq(
        (3, 1::smallint, 'paid', 20::smallint, false, 10, 9, 'infinity', '2030-01-01'),
        (9, 1::smallint, 'promotional', 10::smallint, false, 4, 4, '2030-02-08', '2030-02-01') $$,
     'its piece opens a lot of the same kind, at the refund''s number, that lives a week'
+);
+select is(
+    (select g.origin from after_one, unnest((state).lots) as g where g.seq = 9),
+    'cccccccc-0000-4000-8000-000000000001'::uuid, 'and is known to have come from the same grant'
 );
 select results_eq(
     $$ select d.job_id from after_one, unnest((state).draws) as d $$,

@@ -87,8 +87,8 @@ select results_eq(
     'no later entry is dated before its end'
 );
 select is(
-    rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'promo_grant', null,
-        '2030-04-30 00:00:00+00'),
+    (rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'promo_grant', null,
+        '2030-04-30 00:00:00+00')).balance_after::bigint,
     9::bigint, 'a clock that runs behind'
 );
 select is(

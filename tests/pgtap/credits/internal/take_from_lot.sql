@@ -9,8 +9,7 @@ declare
     v_entry public.quota_log;
 begin
     v_state.lots := array(
-        select row('aaaaaaaa-0000-4000-8000-000000000001', l.seq, l.n, 10, 'promotional', false,
-            10, l.remaining, 'infinity', '2030-01-01', null)::public.credit_grants
+        select jsonb_populate_record(null::public.credit_grants, to_jsonb(l))
         from (values (1, 1, 3), (2, 1, 10), (2, 2, 5)) as l (seq, n, remaining)
     );
     v_state.draws := array[

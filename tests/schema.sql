@@ -29,7 +29,7 @@ create domain rendio.theme as text
 create domain rendio.user_tier as text
     constraint user_tier_check CHECK ((VALUE = ANY (ARRAY['free'::text, 'premium'::text])));
 
-create function public.add_credits(p_user_id uuid, p_amount integer, p_reason text, p_idempotency_key uuid)
+create function public.add_credits(p_user_id uuid, p_amount integer, p_reason text, p_idempotency_key uuid, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.add_credits to service_role;
@@ -55,6 +55,12 @@ create function public.complete_video_job(p_provider text, p_provider_job_id tex
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.complete_video_job to service_role;
+
+create function public.delete_account(p_user_id uuid)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.delete_account to authenticated;
+grant execute on function public.delete_account to service_role;
 
 create function public.delete_video_job(p_user_id uuid, p_job_id uuid)
     returns jsonb
@@ -84,6 +90,18 @@ create function public.get_credit_history(p_user_id uuid, p_before_seq bigint DE
 grant execute on function public.get_credit_history to authenticated;
 grant execute on function public.get_credit_history to service_role;
 
+create function public.get_credit_lots(p_user_id uuid)
+    returns jsonb
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.get_credit_lots to authenticated;
+grant execute on function public.get_credit_lots to service_role;
+
+create function public.get_credit_statement(p_user_id uuid, p_from timestamp with time zone, p_to timestamp with time zone, p_before_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_limit integer DEFAULT 20, p_before_seq bigint DEFAULT NULL::bigint)
+    returns jsonb
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.get_credit_statement to authenticated;
+grant execute on function public.get_credit_statement to service_role;
+
 create function public.get_models(p_if_none_match text DEFAULT NULL::text)
     returns jsonb
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
@@ -109,6 +127,17 @@ create function public.get_video_status(p_user_id uuid, p_job_id uuid)
 grant execute on function public.get_video_status to authenticated;
 grant execute on function public.get_video_status to service_role;
 
+create function public.link_apple_account(p_user_id uuid, p_apple_sub text, p_email text DEFAULT NULL::text)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.link_apple_account to service_role;
+
+create function public.quote_generation(p_user_id uuid, p_model_id uuid, p_settings jsonb)
+    returns jsonb
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.quote_generation to authenticated;
+grant execute on function public.quote_generation to service_role;
+
 create function public.reconcile_credits(p_user_id uuid DEFAULT NULL::uuid)
     returns SETOF rendio.discrepancy
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan;
@@ -129,9 +158,17 @@ create function public.start_video_job(p_user_id uuid, p_job_id uuid, p_provider
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.start_video_job to service_role;
 
+create function rendio.archive_jobs(p_limit integer DEFAULT 1000)
+    returns bigint
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+
 create function rendio.attach_partition(p_policy rendio.partition_policies, p_from timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp set DateStyle=iso;
+
+create function rendio.available_credits(p_user public.users, p_at timestamp with time zone)
+    returns bigint
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.caller_id()
     returns uuid
@@ -146,6 +183,10 @@ create function rendio.check_page(p_limit integer)
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.check_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text, p_purchased_at timestamp with time zone)
+    returns void
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.check_settings(p_settings jsonb)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
@@ -166,6 +207,10 @@ create function rendio.clock()
     language sql volatile parallel safe security invoker;
 grant execute on function rendio.clock to service_role;
 
+create function rendio.draw_lots(p_state rendio.lot_state, p_entry public.quota_log)
+    returns rendio.lot_state
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.end_failed_job(p_job public.video_jobs, p_error_code text, p_error_message text, p_at timestamp with time zone, p_reason text DEFAULT 'generation_failed_refund'::text)
     returns bigint
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -174,8 +219,32 @@ create function rendio.ensure_partitions()
     returns integer
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
 
+create function rendio.entry_json(p_entry public.quota_log)
+    returns jsonb
+    language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.errors()
     returns TABLE(sqlstate text, slug text, description text)
+    language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.fold_lots(p_user_id uuid)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.forfeit_credits(p_user_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.forget_jobs(p_user_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.forget_person(p_user_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.forgotten(p_identifier text)
+    returns text
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.health()
@@ -186,6 +255,14 @@ create function rendio.is_open_guest(p_user public.users)
     returns boolean
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.is_refund(p_reason text)
+    returns boolean
+    language sql immutable parallel safe security invoker;
+
+create function rendio.is_same_person(p_owner_id uuid, p_user_id uuid)
+    returns boolean
+    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.job_json(p_job public.video_jobs, p_model_name text)
     returns jsonb
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
@@ -194,9 +271,13 @@ create function rendio.keep_outcome(p_submission public.provider_jobs, p_outcome
     returns void
     language sql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.ledger_page(p_user public.users, p_until timestamp with time zone, p_before_seq bigint, p_limit integer)
+create function rendio.ledger_page(p_user public.users, p_until timestamp with time zone, p_before_seq bigint, p_limit integer, p_from timestamp with time zone DEFAULT '-infinity'::timestamp with time zone)
     returns SETOF public.quota_log
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.live_lots(p_user public.users, p_at timestamp with time zone)
+    returns SETOF public.credit_grants
+    language sql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.lock_job(p_user_id uuid, p_job_id uuid)
     returns public.video_jobs
@@ -206,11 +287,19 @@ create function rendio.lock_submission(p_provider text, p_provider_job_id text, 
     returns public.provider_jobs
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.merge_guest(p_guest public.users, p_account_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.missing_partitions(p_policy rendio.partition_policies, p_now timestamp with time zone)
     returns TABLE(starts_at timestamp with time zone)
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.open_lot(p_user_id uuid, p_seq bigint, p_amount bigint, p_reason text, p_at timestamp with time zone, p_is_sandbox boolean)
+create function rendio.move_credits(p_guest_id uuid, p_account_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.open_lot(p_user public.users, p_entry public.quota_log, p_expires_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -218,9 +307,21 @@ create function rendio.partition_name(p_policy rendio.partition_policies, p_from
     returns text
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false)
-    returns bigint
+create function rendio.people_of(p_user_id uuid)
+    returns SETOF uuid
+    language sql stable security invoker;
+
+create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_lot_seq bigint DEFAULT NULL::bigint, p_lot_n smallint DEFAULT NULL::smallint)
+    returns public.quota_log
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.price(p_minimum integer, p_rule jsonb, p_settings jsonb)
+    returns integer
+    language plpgsql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.project_lots(p_user public.users)
+    returns rendio.lot_state
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.purge_cron_history()
     returns bigint
@@ -246,6 +347,10 @@ create function rendio.raise_job_not_found(p_detail jsonb)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.raise_no_guest(p_user public.users)
+    returns void
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.raise_too_large(p_argument text, p_limit text)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
@@ -258,9 +363,21 @@ create function rendio.record_submission(p_user_id uuid, p_job_id uuid, p_provid
     returns integer
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.refuse_entry(p_user_id uuid, p_change bigint)
+create function rendio.refund_expiry(p_user_id uuid, p_at timestamp with time zone)
+    returns timestamp with time zone
+    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.refund_grace()
+    returns interval
+    language sql immutable parallel safe security invoker;
+
+create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.refuse_model(p_model_id uuid)
+    returns void
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.replay_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text)
     returns jsonb
@@ -282,6 +399,10 @@ create function rendio.require_user(p_user_id uuid)
     returns void
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.return_to_lots(p_state rendio.lot_state, p_entry public.quota_log)
+    returns rendio.lot_state
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
     returns integer
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -290,13 +411,33 @@ create function rendio.setting(p_key text)
     returns jsonb
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.settle_expired_credits(p_limit integer DEFAULT 1000)
+    returns integer
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+
+create function rendio.settle_expiry(p_user_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.sweep_stuck_jobs(p_limit integer DEFAULT 500)
     returns bigint
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 
+create function rendio.take_from_lot(p_state rendio.lot_state, p_entry public.quota_log)
+    returns rendio.lot_state
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.touch_catalog()
     returns trigger
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+
+create function rendio.try_lock_account(p_guest_id uuid)
+    returns boolean
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.upgrade_guest(p_guest public.users, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.uuid_v7(p_at timestamp with time zone)
     returns uuid
@@ -353,6 +494,21 @@ create table public.catalog_version (
 );
 alter table public.catalog_version enable row level security;
 
+create table public.credit_draws (
+    user_id uuid not null,
+    job_id uuid not null,
+    n smallint not null,
+    lot_seq bigint not null,
+    lot_n smallint not null,
+    credits bigint not null,
+    constraint credit_draws_credits_check CHECK ((credits > 0)),
+    constraint credit_draws_pkey PRIMARY KEY (user_id, job_id, n)
+);
+alter table public.credit_draws enable row level security;
+create policy credit_draws_select_service on public.credit_draws for select to service_role
+    using true;
+grant select on public.credit_draws to service_role;
+
 create table public.credit_grants (
     user_id uuid not null,
     seq bigint not null,
@@ -364,7 +520,8 @@ create table public.credit_grants (
     remaining bigint not null,
     expires_at timestamp with time zone not null default 'infinity'::timestamp with time zone,
     created_at timestamp with time zone not null,
-    voided_at timestamp with time zone,
+    voided_seq bigint,
+    origin uuid not null default gen_random_uuid(),
     constraint credit_grants_amount_check CHECK ((amount > 0)),
     constraint credit_grants_kind_check CHECK ((kind = ANY (ARRAY['paid'::text, 'promotional'::text]))),
     constraint credit_grants_pkey PRIMARY KEY (user_id, seq, n),
@@ -437,6 +594,7 @@ create table public.models (
     cost_per_generation integer not null default 4,
     provider text not null,
     provider_model_id text,
+    price_rule jsonb,
     is_featured boolean not null default false,
     is_available boolean not null default true,
     thumbnail_url text,
@@ -446,6 +604,7 @@ create table public.models (
     constraint models_cost_per_generation_check CHECK (((cost_per_generation >= 1) AND (cost_per_generation <= 1000000))),
     constraint models_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255))),
     constraint models_pkey PRIMARY KEY (id),
+    constraint models_price_rule_check CHECK (((price_rule IS NULL) OR COALESCE(((jsonb_typeof(price_rule) = 'object'::text) AND (jsonb_typeof((price_rule -> 'resolutions'::text)) = 'object'::text) AND ((price_rule -> 'resolutions'::text) ? (price_rule ->> 'default_resolution'::text)) AND (NOT jsonb_path_exists(price_rule, '$."resolutions".*?(!(@ > 0 && @ <= 100000))'::jsonpath)) AND (price_rule @@ '($."default_seconds" > 0 && $."default_seconds" <= $."max_seconds")'::jsonpath) AND (price_rule @@ '($."max_seconds" <= 3600)'::jsonpath) AND ((price_rule - '{resolutions,default_resolution,default_seconds,max_seconds}'::text[]) = '{}'::jsonb)), false))),
     constraint models_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 255))),
     constraint models_thumbnail_url_check CHECK ((length(thumbnail_url) <= 2048)),
     constraint models_timeout_check CHECK (((timeout > '00:00:00'::interval) AND (timeout <= '1 day'::interval)))
@@ -494,6 +653,8 @@ create table public.quota_log (
     change rendio.credit_change not null,
     id uuid not null default gen_random_uuid(),
     job_id uuid,
+    lot_seq bigint,
+    lot_n smallint,
     is_sandbox boolean not null default false,
     reason rendio.ledger_reason not null,
     constraint quota_log_pkey PRIMARY KEY (user_id, created_at, seq)
@@ -519,6 +680,7 @@ create table public.users (
     ledger_at timestamp with time zone not null default rendio.clock(),
     next_expiry_at timestamp with time zone not null default 'infinity'::timestamp with time zone,
     merged_into uuid,
+    deleted_at timestamp with time zone,
     is_guest boolean not null default true,
     tier rendio.user_tier not null default 'free'::text,
     language rendio.language_tag not null default 'en'::text,
@@ -526,9 +688,11 @@ create table public.users (
     constraint users_pkey PRIMARY KEY (id)
 )
 with (fillfactor=70, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
+CREATE INDEX users_merged_into_idx ON public.users USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+CREATE INDEX users_next_expiry_at_idx ON public.users USING btree (next_expiry_at) WHERE (next_expiry_at < 'infinity'::timestamp with time zone);
 alter table public.users enable row level security;
 create policy users_select_own on public.users for select to authenticated
-    using (id = ( SELECT auth.uid() AS uid));
+    using ((id = ( SELECT auth.uid() AS uid)) OR (merged_into = ( SELECT auth.uid() AS uid)));
 create policy users_select_service on public.users for select to service_role
     using true;
 create policy users_update_own on public.users for update to authenticated
@@ -565,15 +729,48 @@ create table public.video_jobs (
     constraint video_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
 )
 with (fillfactor=85, autovacuum_vacuum_scale_factor=0.05);
+CREATE INDEX video_jobs_completed_at_idx ON public.video_jobs USING btree (completed_at) WHERE (completed_at IS NOT NULL);
 CREATE INDEX video_jobs_status_times_out_at_idx ON public.video_jobs USING btree (status, times_out_at) WHERE ((status)::text = ANY (ARRAY['pending'::text, 'processing'::text]));
 alter table public.video_jobs enable row level security;
 create policy video_jobs_select_own on public.video_jobs for select to authenticated
-    using ((user_id = ( SELECT auth.uid() AS uid)) AND (deleted_at IS NULL));
+    using ((deleted_at IS NULL) AND ((user_id = ( SELECT auth.uid() AS uid)) OR (user_id IN ( SELECT u.id
+   FROM public.users u
+  WHERE (u.merged_into = ( SELECT auth.uid() AS uid))))));
 create policy video_jobs_select_service on public.video_jobs for select to service_role
     using true;
 grant select (user_id, job_id, model_id, created_at, completed_at, credits_used, credits_refunded, status, prompt, settings, video_url, thumbnail_url, error_code, error_message) on public.video_jobs to authenticated;
 grant select on public.video_jobs to service_role;
 alter publication supabase_realtime add table public.video_jobs;
+
+create table public.video_jobs_archive (
+    user_id uuid not null,
+    job_id uuid not null,
+    model_id uuid not null,
+    created_at timestamp with time zone not null,
+    times_out_at timestamp with time zone not null,
+    lease_expires_at timestamp with time zone,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    credits_used rendio.job_price not null,
+    credits_refunded rendio.job_refund not null,
+    attempt integer not null,
+    status rendio.job_status not null,
+    provider text not null,
+    prompt text not null,
+    settings jsonb not null,
+    provider_job_id text,
+    lease_owner text,
+    video_url text,
+    thumbnail_url text,
+    error_code text,
+    error_message text,
+    constraint video_jobs_archive_pkey PRIMARY KEY (user_id, job_id)
+);
+alter table public.video_jobs_archive enable row level security;
+create policy video_jobs_archive_select_service on public.video_jobs_archive for select to service_role
+    using true;
+grant select on public.video_jobs_archive to service_role;
 
 create table public.webhook_events (
     source text not null,
@@ -624,6 +821,8 @@ create table rendio.quota_log_default (
     change rendio.credit_change not null,
     id uuid not null default gen_random_uuid(),
     job_id uuid,
+    lot_seq bigint,
+    lot_n smallint,
     is_sandbox boolean not null default false,
     reason rendio.ledger_reason not null,
     constraint quota_log_default_pkey PRIMARY KEY (user_id, created_at, seq)
@@ -643,4 +842,9 @@ create type rendio.health_check as (
     name text,
     ok boolean,
     detail text
+);
+
+create type rendio.lot_state as (
+    lots public.credit_grants[],
+    draws public.credit_draws[]
 );

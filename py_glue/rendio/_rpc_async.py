@@ -13,16 +13,21 @@ from rendio.results import (
     CancelVideoJobResult,
     ClaimVideoJobsResult,
     CompleteVideoJobResult,
+    DeleteAccountResult,
     DeleteVideoJobResult,
     DeviceCheckResult,
     Discrepancy,
     FailVideoJobResult,
     GenerateVideoAtomicResult,
     GetCreditHistoryResult,
+    GetCreditLotsResult,
+    GetCreditStatementResult,
     GetModelsResult,
     GetUserCreditsResult,
     GetVideoJobsResult,
     Job,
+    LinkAppleAccountResult,
+    QuoteGenerationResult,
     RecordIapPurchaseResult,
     RefundVideoJobResult,
     StartVideoJobResult,
@@ -40,6 +45,27 @@ class AsyncRpc:
     async def _call_set(self, query: str, read: Callable[[Any], T], *arguments: Given) -> list[T]:
         raise NotImplementedError
 
+    async def delete_account(
+        self,
+        *,
+        user_id: UUID,
+    ) -> DeleteAccountResult:
+        """Delete an account, and the guests merged into it.
+
+        Email, device and Apple ids, prompts, settings, URLs and messages are gone; jobs that no
+        worker has taken are cancelled, those at a provider end unseen. What is left of the credits
+        is lost. The ledger stays, under an id that means nobody, and reconciles; that a device or
+        an Apple account had its initial credits stays known by a digest. Safe to repeat.
+
+        Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`,
+        `AccountMerged`, `InvalidTransition`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.delete_account({}))::text",
+            DeleteAccountResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+        )
+
     async def device_check(
         self,
         *,
@@ -55,7 +81,7 @@ class AsyncRpc:
         Safe to repeat: later calls find the same user with is_new False. The caller has verified
         the device (DeviceCheck) before.
 
-        Raises `InvalidArgument`, `ServiceOnly`, `PayloadTooLarge`.
+        Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`, `PayloadTooLarge`.
         """
         return await self._call(
             "select pg_catalog.to_jsonb(public.device_check({}))::text",
@@ -63,6 +89,36 @@ class AsyncRpc:
             ("p_user_id => %s::uuid", user_id),
             ("p_device_id => %s::text", device_id),
             ("p_language => %s::text", language),
+        )
+
+    async def link_apple_account(
+        self,
+        *,
+        user_id: UUID,
+        apple_sub: str,
+        email: str | None = None,
+    ) -> LinkAppleAccountResult:
+        """Sign a guest in with Apple: a new Apple account makes the guest an account, a known one
+        takes the guest over.
+
+        Taken over means that the guest's credits move to the account, with what they expire by, and
+        its jobs are the account's to read; whatever reaches the guest later follows. user_id of the
+        answer is whom to call as from now on. Safe to repeat, and from several devices at once: one
+        account, replayed True for who comes later with nothing to do. The caller has verified
+        Apple's identity token before.
+
+        apple_sub: the token's subject.
+        email: as Apple gave it, the first time only.
+
+        Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`, `AccountMerged`,
+        `InvalidTransition`, `PayloadTooLarge`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.link_apple_account({}))::text",
+            LinkAppleAccountResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+            ("p_apple_sub => %s::text", apple_sub),
+            ("p_email => %s::text", unless_none(email)),
         )
 
     async def get_models(
@@ -90,6 +146,7 @@ class AsyncRpc:
         amount: int,
         reason: str,
         idempotency_key: UUID,
+        expires_at: datetime | None = None,
     ) -> AddCreditsResult:
         """Give credits, or with admin_adjustment also take some; never below zero.
 
@@ -99,6 +156,7 @@ class AsyncRpc:
         amount: -1,000,000 to 1,000,000 credits, not zero; promo_grant only gives.
         reason: promo_grant or admin_adjustment.
         idempotency_key: a random uuid, made once for the request and sent again with each retry.
+        expires_at: when what is left of the credits is lost; None: never.
 
         Raises `InvalidArgument`, `InsufficientCredits`, `ServiceOnly`, `UserNotFound`,
         `AccountMerged`, `IdempotencyKeyReused`.
@@ -110,6 +168,7 @@ class AsyncRpc:
             ("p_amount => %s::integer", amount),
             ("p_reason => %s::text", reason),
             ("p_idempotency_key => %s::uuid", idempotency_key),
+            ("p_expires_at => %s::timestamptz", unless_none(expires_at)),
         )
 
     async def balance_at(
@@ -158,12 +217,62 @@ class AsyncRpc:
             ("p_before_at => %s::timestamptz", unless_none(before_at)),
         )
 
+    async def get_credit_lots(
+        self,
+        *,
+        user_id: UUID,
+    ) -> GetCreditLotsResult:
+        """What is left of each of a user's lots, in the order in which they will be spent.
+
+        A lot is what one grant or purchase brought; kind is paid or promotional. expires_at is None
+        when the credits never expire.
+
+        Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.get_credit_lots({}))::text",
+            GetCreditLotsResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+        )
+
+    async def get_credit_statement(
+        self,
+        *,
+        user_id: UUID,
+        from_: datetime,
+        to: datetime,
+        before_at: datetime | None = None,
+        limit: int = default("20"),
+        before_seq: int | None = None,
+    ) -> GetCreditStatementResult:
+        """A user's ledger from from up to, not including, to: a page of it, newest first, between
+        the balances that it starts from and ends at.
+
+        opening_balance and the changes of all pages add up to closing_balance. For the next page
+        pass next_before_at and next_before_seq back; both are None on the last page.
+
+        before_at: entries at or before this time; with before_seq, only those before that entry.
+        limit: 1 to 100.
+
+        Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.get_credit_statement({}))::text",
+            GetCreditStatementResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+            ("p_from => %s::timestamptz", from_),
+            ("p_to => %s::timestamptz", to),
+            ("p_before_at => %s::timestamptz", unless_none(before_at)),
+            ("p_limit => %s::integer", limit),
+            ("p_before_seq => %s::bigint", unless_none(before_seq)),
+        )
+
     async def get_user_credits(
         self,
         *,
         user_id: UUID,
     ) -> GetUserCreditsResult:
-        """A user's balance.
+        """A user's balance, without what has expired.
 
         credits_total is all that was ever granted or bought.
 
@@ -175,6 +284,33 @@ class AsyncRpc:
             ("p_user_id => %s::uuid", user_id),
         )
 
+    async def quote_generation(
+        self,
+        *,
+        user_id: UUID,
+        model_id: UUID,
+        settings: dict[str, Any] | None,
+    ) -> QuoteGenerationResult:
+        """What a generation would cost now, from which lots it would be taken, and what would stop
+        it.
+
+        Writes nothing and promises nothing: prices and balances may change until the call. refusal
+        is None, or the error that generate_video_atomic would raise: insufficient_credits or
+        account_merged. lots is empty when the credits do not suffice.
+
+        settings: as for generate_video_atomic; None is {}.
+
+        Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`,
+        `ModelNotFound`, `PayloadTooLarge`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.quote_generation({}))::text",
+            QuoteGenerationResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+            ("p_model_id => %s::uuid", model_id),
+            ("p_settings => %s::jsonb", jsonb(settings)),
+        )
+
     async def reconcile_credits(
         self,
         *,
@@ -183,8 +319,8 @@ class AsyncRpc:
         """Prove that the books agree: a row per discrepancy, none when all is well.
 
         Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and
-        running balance, jobs with their charges and refunds, lots and purchases with their entries.
-        expected is what the ledger says.
+        running balance, jobs with their charges and refunds, lots, draws and purchases with their
+        entries. expected is what the ledger says.
 
         user_id: one user; None: all.
 
@@ -467,10 +603,10 @@ class AsyncRpc:
         environment: Production or Sandbox.
         product_id: the store's id of the product; the credits come from iap_products, by
             environment.
-        app_account_token: must be the user, when the store gives one.
+        app_account_token: must be the user or a guest merged into it, when the store gives one.
 
         Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`, `ProductNotFound`,
-        `PurchaseBelongsToAnotherUser`, `AccountMerged`, `PayloadTooLarge`, `IdempotencyKeyReused`.
+        `PurchaseBelongsToAnotherUser`, `PayloadTooLarge`, `IdempotencyKeyReused`.
         """
         return await self._call(
             "select pg_catalog.to_jsonb(public.record_iap_purchase({}))::text",

@@ -112,6 +112,52 @@ class CompleteVideoJobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditLot:
+    """Returned by `get_credit_lots`."""
+
+    seq: int
+    n: int
+    kind: str
+    amount: int
+    remaining: int
+    is_sandbox: bool
+    expires_at: datetime | None = None
+    created_at: datetime
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            seq=data["seq"],
+            n=data["n"],
+            kind=data["kind"],
+            amount=data["amount"],
+            remaining=data["remaining"],
+            is_sandbox=data["is_sandbox"],
+            expires_at=optional(timestamp, data.get("expires_at")),
+            created_at=timestamp(data["created_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteAccountResult:
+    """Result of `delete_account`."""
+
+    user_id: UUID
+    deleted: bool
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            user_id=UUID(data["user_id"]),
+            deleted=data["deleted"],
+            replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteVideoJobResult:
     """Result of `delete_video_job`."""
 
@@ -211,7 +257,7 @@ class GenerateVideoAtomicResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """Returned by `get_credit_history`."""
+    """Returned by `get_credit_history`, `get_credit_statement`."""
 
     seq: int
     change: int
@@ -252,6 +298,44 @@ class GetCreditHistoryResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GetCreditLotsResult:
+    """Result of `get_credit_lots`."""
+
+    credits_remaining: int
+    lots: list[CreditLot]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            credits_remaining=data["credits_remaining"],
+            lots=each(CreditLot.from_json, data["lots"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetCreditStatementResult:
+    """Result of `get_credit_statement`."""
+
+    opening_balance: int
+    closing_balance: int
+    entries: list[LedgerEntry]
+    next_before_at: datetime | None = None
+    next_before_seq: int | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            opening_balance=data["opening_balance"],
+            closing_balance=data["closing_balance"],
+            entries=each(LedgerEntry.from_json, data["entries"]),
+            next_before_at=optional(timestamp, data.get("next_before_at")),
+            next_before_seq=data.get("next_before_seq"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """Returned by `get_models`."""
 
@@ -260,6 +344,7 @@ class Model:
     category: str
     description: str | None = None
     cost_per_generation: int
+    price_rule: dict[str, Any] | None = None
     provider: str
     is_featured: bool
     thumbnail_url: str | None = None
@@ -273,6 +358,7 @@ class Model:
             category=data["category"],
             description=data.get("description"),
             cost_per_generation=data["cost_per_generation"],
+            price_rule=data.get("price_rule"),
             provider=data["provider"],
             is_featured=data["is_featured"],
             thumbnail_url=data.get("thumbnail_url"),
@@ -370,6 +456,68 @@ class GetVideoJobsResult:
         return cls(
             jobs=each(Job.from_json, data["jobs"]),
             next_before=optional(UUID, data.get("next_before")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAppleAccountResult:
+    """Result of `link_apple_account`."""
+
+    user_id: UUID
+    merged_from: UUID | None = None
+    credits_remaining: int
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            user_id=UUID(data["user_id"]),
+            merged_from=optional(UUID, data.get("merged_from")),
+            credits_remaining=data["credits_remaining"],
+            replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotedLot:
+    """Returned by `quote_generation`."""
+
+    seq: int
+    n: int
+    kind: str
+    credits: int
+    expires_at: datetime | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            seq=data["seq"],
+            n=data["n"],
+            kind=data["kind"],
+            credits=data["credits"],
+            expires_at=optional(timestamp, data.get("expires_at")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteGenerationResult:
+    """Result of `quote_generation`."""
+
+    credits: int
+    credits_remaining: int
+    refusal: str | None = None
+    lots: list[QuotedLot]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            credits=data["credits"],
+            credits_remaining=data["credits_remaining"],
+            refusal=data.get("refusal"),
+            lots=each(QuotedLot.from_json, data["lots"]),
         )
 
 

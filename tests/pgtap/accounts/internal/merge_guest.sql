@@ -1,0 +1,64 @@
+-- An account takes a guest over: its credits come, and the guest is closed.
+begin;
+select plan(7);
+
+create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
+begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
+do $$ begin
+    perform rendio.ensure_partitions();
+    perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
+    perform public.device_check('aaaaaaaa-0000-4000-8000-000000000002', 'ada-tablet');
+    perform public.device_check('bbbbbbbb-0000-4000-8000-000000000001', 'ben-phone');
+    update public.users set is_guest = false
+    where id in ('aaaaaaaa-0000-4000-8000-000000000001', 'bbbbbbbb-0000-4000-8000-000000000001');
+end $$;
+create function pg_temp.merge(p_guest_id uuid, p_account_id uuid) returns void language sql as $$
+    select rendio.merge_guest(u, p_account_id, '2030-01-16 08:00:00+00') from public.users as u
+    where u.id = p_guest_id;
+$$;
+
+do $$ begin
+    perform pg_temp.merge('aaaaaaaa-0000-4000-8000-000000000002',
+        'aaaaaaaa-0000-4000-8000-000000000001');
+end $$;
+select results_eq(
+    $$ select credits_remaining::bigint, merged_into, updated_at, is_guest from public.users
+       where id = 'aaaaaaaa-0000-4000-8000-000000000002' $$,
+    $$ values (0::bigint, 'aaaaaaaa-0000-4000-8000-000000000001'::uuid,
+       timestamptz '2030-01-16 08:00:00+00', true) $$,
+    'Ada''s tablet is empty and knows where it went'
+);
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
+    20::bigint, 'her account has both'
+);
+select throws_ok(
+    $$ select pg_temp.merge('aaaaaaaa-0000-4000-8000-000000000002',
+       'bbbbbbbb-0000-4000-8000-000000000001') $$,
+    'PT409', 'account_merged', 'a merged guest is not merged again'
+);
+select throws_ok(
+    $$ select pg_temp.merge('bbbbbbbb-0000-4000-8000-000000000001',
+       'aaaaaaaa-0000-4000-8000-000000000001') $$,
+    'PT409', 'invalid_transition', 'and no account, which may be another person''s'
+);
+insert into public.users (id, deleted_at) values
+('cccccccc-0000-4000-8000-000000000001', '2030-01-15 08:00:00+00');
+select throws_ok(
+    $$ select pg_temp.merge('cccccccc-0000-4000-8000-000000000001',
+       'aaaaaaaa-0000-4000-8000-000000000001') $$,
+    'PT409', 'invalid_transition', 'and no deleted guest'
+);
+select results_eq(
+    $$ select id, credits_remaining::bigint from public.users where merged_into is null
+       order by id $$,
+    $$ values ('aaaaaaaa-0000-4000-8000-000000000001'::uuid, 20::bigint),
+       ('bbbbbbbb-0000-4000-8000-000000000001', 10),
+       ('cccccccc-0000-4000-8000-000000000001', 0) $$,
+    'a refused merge moves nothing'
+);
+select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+
+select * from finish();
+rollback;

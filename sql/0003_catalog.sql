@@ -24,10 +24,14 @@ create table public.models (
                 and jsonb_typeof(price_rule -> 'resolutions') = 'object'
                 and price_rule -> 'resolutions' ? (price_rule ->> 'default_resolution')
                 and not jsonb_path_exists(
-                    price_rule, '$.resolutions.* ? (!(@ > 0 && @ <= 100000))'
+                    price_rule,
+                    'strict $.resolutions.* ? (@.type() != "number" || @ <= 0 || @ > 100000)'
                 )
-                and price_rule @@ '$.default_seconds > 0 && $.default_seconds <= $.max_seconds'
-                and price_rule @@ '$.max_seconds <= 3600'
+                and jsonb_typeof(price_rule -> 'default_seconds') = 'number'
+                and jsonb_typeof(price_rule -> 'max_seconds') = 'number'
+                and price_rule @@ '$.default_seconds >= 0.001 && $.max_seconds <= 3600'
+                and price_rule @@ '$.default_seconds <= $.max_seconds'
+                and scale((price_rule ->> 'default_seconds')::numeric) <= 3
                 and price_rule
                     - '{resolutions, default_resolution, default_seconds, max_seconds}'::text[]
                     = '{}',

@@ -89,7 +89,7 @@ begin
         'is_new', v_is_new,
         'is_guest', v_user.is_guest,
         'tier', v_user.tier,
-        'credits_remaining', v_user.credits_remaining
+        'credits_remaining', rendio.available_credits(v_user, v_now)
     );
 end;
 $$;

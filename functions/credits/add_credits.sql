@@ -49,7 +49,8 @@ begin
     );
     if v_first is not null then
         return v_first || jsonb_build_object(
-            'credits_remaining', (rendio.require_account(p_user_id)).credits_remaining,
+            'credits_remaining',
+            rendio.available_credits(rendio.require_account(p_user_id), v_now),
             'replayed', true
         );
     end if;

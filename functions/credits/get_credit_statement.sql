@@ -28,6 +28,9 @@ begin
         perform rendio.raise_invalid('p_from', 'required and finite, like p_to, and not after it');
     end if;
     v_user := rendio.require_account(p_user_id);
+    -- Nothing is older than the account, and there is no time before the oldest.
+    p_from := greatest(p_from, v_user.created_at);
+    p_to := greatest(p_to, p_from);
 
     select q.balance_after, q.seq into v_opening, v_first_seq
     from rendio.ledger_page(v_user, p_from - v_moment, v_user.ledger_seq + 1, 1) as q;

@@ -12,7 +12,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_job public.video_jobs;
-    v_balance bigint;
 begin
     perform rendio.require_service();
     if p_user_id is null then
@@ -28,15 +27,16 @@ begin
             detail = jsonb_build_object('job_id', p_job_id, 'status', v_job.status)::text,
             hint = 'Give credits with add_credits instead.';
     elsif v_job.status <> 'failed' then
-        v_balance := rendio.end_failed_job(v_job, 'refunded', null, rendio.clock(), p_reason);
+        perform rendio.end_failed_job(v_job, 'refunded', null, rendio.clock(), p_reason);
     end if;
 
     return jsonb_build_object(
         'job_id', p_job_id,
         'credits_refunded', v_job.credits_used,
-        'credits_remaining', coalesce(
-            v_balance,
-            (select u.credits_remaining from public.users as u where u.id = p_user_id)
+        'credits_remaining', (
+            select rendio.available_credits(u, rendio.clock())
+            from public.users as u
+            where u.id = p_user_id
         ),
         'replayed', v_job.status = 'failed'
     );

@@ -76,7 +76,8 @@ begin
     return jsonb_build_object(
         'credits_added', v_credits,
         'credits_remaining', coalesce(
-            v_entry.balance_after, (rendio.require_account(p_user_id)).credits_remaining
+            v_entry.balance_after,
+            rendio.available_credits(rendio.require_account(p_user_id), v_now)
         ),
         'replayed', false
     );

@@ -49,6 +49,7 @@ class Account:
     def grant(
         self, now: int, amount: int, reason: str, priority: int = 10, expires_at: int = NEVER
     ) -> None:
+        self.settle(now)
         seq = self._write(now, amount, reason)
         self.lots.append(Lot(seq, 1, priority, amount, amount, expires_at))
         self.next_expiry_at = min(self.next_expiry_at, expires_at)

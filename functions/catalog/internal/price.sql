@@ -14,7 +14,7 @@ declare
 begin
     if p_rule is null then
         return p_minimum;
-    elsif v_seconds !~ '^\d{1,4}(\.\d{1,3})?s?$' then
+    elsif v_seconds !~ '^[0-9]{1,4}(\.[0-9]{1,3})?s?$' then
         return null;
     end if;
     v_seconds := rtrim(v_seconds, 's');

@@ -4,9 +4,10 @@
 -- that update, so the row lock orders them: seq has no gaps and time never runs against it, in
 -- whatever order the transactions began. Callers hold their claims and jobs already; nothing locks
 -- a job after this.
--- Expiry is settled before anything is drawn. A refund may have to open a lot for credits whose own
--- has expired (see rendio.return_to_lots), so it brings the next expiry near when one has. What
--- reaches a guest that was merged, or an account that was deleted, leaves it in the same
+-- Expiry is settled before any entry but a refund: its job has ended by then, so a fold would
+-- forget what the job drew before that can go back. A refund may have to open a lot for credits
+-- whose own has expired (see rendio.return_to_lots), so it brings the next expiry near when one
+-- has. What reaches a guest that was merged, or an account that was deleted, leaves it in the same
 -- transaction.
 create or replace function rendio.post_entry(
     p_user_id uuid,
@@ -48,7 +49,7 @@ begin
             and u.credits_remaining + p_change >= 0
             and (not v_is_open or (u.merged_into is null and u.deleted_at is null))
             and (
-                p_change > 0
+                v_is_refund
                 or p_lot_seq is not null
                 or u.next_expiry_at > greatest(u.ledger_at, p_at)
             )

@@ -8,7 +8,7 @@ create or replace function rendio.end_failed_job(
     p_at timestamptz,
     p_reason text default 'generation_failed_refund'
 )
-returns bigint
+returns void
 language plpgsql
 volatile
 security invoker
@@ -29,14 +29,14 @@ begin
     if not found then
         perform rendio.raise_invalid_transition(p_job, 'The job has ended.');
     end if;
-    return (
-        rendio.post_entry(p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at)
-    ).balance_after;
+    perform rendio.post_entry(
+        p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at
+    );
 end;
 $$;
 
 comment on function rendio.end_failed_job(public.video_jobs, text, text, timestamptz, text) is
-$$Fail an active job and give its credits back; returns the user's new balance.
+$$Fail an active job and give its credits back.
 
 @raises PT409 invalid_transition$$;
 

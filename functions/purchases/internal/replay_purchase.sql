@@ -29,7 +29,9 @@ begin
     end if;
     return jsonb_build_object(
         'credits_added', v_first.credits_added,
-        'credits_remaining', (rendio.require_account(p_user_id)).credits_remaining,
+        'credits_remaining', rendio.available_credits(
+            rendio.require_account(p_user_id), rendio.clock()
+        ),
         'replayed', true
     );
 end;

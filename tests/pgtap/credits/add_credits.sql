@@ -281,9 +281,9 @@ select is(
 );
 select results_eq(
     $$ select change::bigint, reason::text, lot_seq from public.quota_log
-       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
-    $$ values (-5::bigint, 'credit_expired', 3::bigint), (-5, 'credit_expired', 4),
-       (-16, 'admin_adjustment', null) $$,
+       where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' and seq > 3 order by seq $$,
+    $$ values (-5::bigint, 'credit_expired', 3::bigint), (5, 'promo_grant', null),
+       (-5, 'credit_expired', 5), (-16, 'admin_adjustment', null) $$,
     'and the loss is written first'
 );
 do $$ begin

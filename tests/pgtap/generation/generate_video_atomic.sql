@@ -458,11 +458,12 @@ select is(
 select results_eq(
     $$ select seq, change::bigint, balance_after::bigint, reason::text, lot_seq, created_at
        from public.quota_log
-       where user_id = 'dddddddd-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
-    $$ values (5::bigint, -7::bigint, 5::bigint, 'credit_expired', 3::bigint,
+       where user_id = 'dddddddd-0000-4000-8000-000000000001' and seq > 3 order by seq $$,
+    $$ values (4::bigint, -7::bigint, 3::bigint, 'credit_expired', 3::bigint,
         timestamptz '2030-02-01 00:00:00+00'),
+       (5, 2, 5, 'promo_grant', null, '2030-02-01 00:00:00+00'),
        (6, -4, 1, 'video_generation', null, '2030-02-01 00:00:00+00') $$,
-    'the loss is written first, then the charge'
+    'the loss is written before the gift and the charge'
 );
 select is(
     (select next_expiry_at from public.users where id = 'dddddddd-0000-4000-8000-000000000001'),

@@ -57,7 +57,7 @@ do $$ begin
 end $$;
 select results_eq(
     $$ select * from pg_temp.live('2030-01-15 08:00:00+00') $$,
-    $$ values (1::bigint, 10::bigint), (5, 1) $$, 'the ledger''s time counts when it is later'
+    $$ values (1::bigint, 10::bigint), (6, 1) $$, 'the ledger''s time counts when it is later'
 );
 update public.users set ledger_seq = 0, credits_remaining = 0
 where id = 'bbbbbbbb-0000-4000-8000-000000000001';

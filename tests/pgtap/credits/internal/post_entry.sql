@@ -119,19 +119,19 @@ select is(
 select is(
     (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', 1, 'promo_grant', null,
         '2026-11-07 12:00+00')).balance_after::bigint,
-    15::bigint, 'a credit does not wait for what has ended to be settled'
+    7::bigint, 'even a credit waits until what has ended is settled'
 );
 select is(
     (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'admin_adjustment', null,
         '2026-11-07 12:00+00')).balance_after::bigint,
-    6::bigint, 'a debit does'
+    6::bigint, 'and so does a debit'
 );
 select results_eq(
     $$ select seq, change::bigint, reason::text, lot_seq from public.quota_log
        where user_id = 'bbbbbbbb-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
-    $$ values (5::bigint, 1::bigint, 'promo_grant', null::bigint),
-       (6, -8, 'credit_expired', 1), (7, -1, 'admin_adjustment', null) $$,
-    'first the loss, then the debit'
+    $$ values (5::bigint, -8::bigint, 'credit_expired', 1::bigint),
+       (6, 1, 'promo_grant', null), (7, -1, 'admin_adjustment', null) $$,
+    'the loss is written first'
 );
 select is(
     (rendio.post_entry('bbbbbbbb-0000-4000-8000-000000000001', -1, 'credit_expired', null,

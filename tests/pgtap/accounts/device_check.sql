@@ -1,6 +1,6 @@
 -- How an account begins, and who answers when a device comes back.
 begin;
-select plan(38);
+select plan(45);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -149,6 +149,46 @@ select is(
 select is(
     public.device_check('cccccccc-0000-4000-8000-000000000001', 'eve-phone') ->> 'user_id',
     'cccccccc-0000-4000-8000-000000000001', 'but answers when it is named'
+);
+
+-- A deleted account, and its device in somebody else's hands.
+do $$ begin
+    perform public.device_check('dddddddd-0000-4000-8000-000000000001', 'dan-phone');
+    perform public.device_check('dddddddd-0000-4000-8000-000000000001', 'dan-tablet');
+    perform public.delete_account('dddddddd-0000-4000-8000-000000000001');
+end $$;
+select throws_ok(
+    $$ select public.device_check('dddddddd-0000-4000-8000-000000000001', 'dan-phone') $$,
+    'PT404', 'user_not_found', 'a deleted account does not answer'
+);
+select throws_ok(
+    $$ select public.device_check('dddddddd-0000-4000-8000-000000000001', 'another phone') $$,
+    'PT404', 'user_not_found', 'on no device'
+);
+select is_empty(
+    $$ select * from public.account_identities where identifier in ('dan-phone', 'another phone') $$,
+    'and claims none'
+);
+select is(
+    public.device_check(null, 'dan-phone') - 'user_id',
+    '{"is_new": true, "is_guest": true, "tier": "free", "credits_remaining": 0}',
+    'its device makes a new guest, without the credits that it has had'
+);
+select is(
+    (select initial_grant_claimed from public.account_identities where identifier = 'dan-phone'),
+    true, 'which stays known for the guests to come'
+);
+select is(
+    public.device_check(null, 'dan-tablet') ->> 'credits_remaining', '10',
+    'a device that has had none gets them'
+);
+-- The guest of a device is deleted without its claim, as if by hand: no answer from the grave.
+update public.users set deleted_at = now()
+where id = (select user_id from public.account_identities where identifier = 'dan-tablet');
+select is(
+    public.device_check(null, 'dan-tablet') - 'user_id',
+    '{"is_new": true, "is_guest": true, "tier": "free", "credits_remaining": 0}',
+    'a deleted guest never answers for its device'
 );
 
 -- The operator changes the initial grant.

@@ -1,6 +1,6 @@
 -- Off the list; the work and the money go on.
 begin;
-select plan(15);
+select plan(19);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -64,6 +64,40 @@ select is(
         current_setting('story.job')::uuid) ->> 'deleted',
     'true', 'deleted it stays'
 );
+
+-- A guest's job is off the account's list, in the archive or not.
+do $$
+declare
+    v_cyd uuid := 'cccccccc-0000-4000-8000-000000000001';
+    v_guest uuid := 'cccccccc-0000-4000-8000-000000000002';
+begin
+    perform public.device_check(v_cyd, 'cyd-phone');
+    perform public.device_check(v_guest, 'cyd-tablet');
+    perform public.generate_video_atomic(v_guest, '5f3b1e70-0000-4000-8000-000000000001', prompt,
+        null, gen_random_uuid())
+    from unnest('{old,new}'::text[]) as prompt;
+    perform public.link_apple_account(v_cyd, 'cyd-sub');
+    perform public.link_apple_account(v_guest, 'cyd-sub');
+    perform public.cancel_video_job(user_id, job_id) from public.video_jobs where prompt = 'old';
+    update public.video_jobs set completed_at = now() - interval '91 days' where prompt = 'old';
+    perform rendio.archive_jobs();
+end $$;
+create temp view list as
+select j ->> 'prompt' as prompt
+from jsonb_array_elements(
+    public.get_video_jobs('cccccccc-0000-4000-8000-000000000001') -> 'jobs') as j;
+select set_eq('select * from list', $$ values ('new'), ('old') $$, 'the account has two jobs');
+select lives_ok(
+    $$ select public.delete_video_job('cccccccc-0000-4000-8000-000000000001', job_id)
+       from public.video_jobs_archive where prompt = 'old' $$,
+    'it deletes the one of the archive'
+);
+select set_eq('select * from list', $$ values ('new') $$, 'which leaves one');
+do $$ begin
+    perform public.delete_video_job('cccccccc-0000-4000-8000-000000000001', job_id)
+    from public.video_jobs where prompt = 'new';
+end $$;
+select is_empty('select * from list', 'and then none');
 
 -- Whose job it is.
 set local role authenticated;

@@ -1,6 +1,6 @@
 -- A user's jobs, a page at a time, newest first.
 begin;
-select plan(20);
+select plan(24);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -45,6 +45,29 @@ select is(
     format('pages of %s give every job once, newest first, without deleted ones', p_limit)
 )
 from unnest(array[1, 7, 100]) as p_limit;
+-- The same when every third is in the archive and every fifth is a guest's.
+do $$ begin
+    perform public.device_check('aaaaaaaa-0000-4000-8000-000000000002', 'ada-tablet');
+    update public.users set merged_into = 'aaaaaaaa-0000-4000-8000-000000000001'
+    where id = 'aaaaaaaa-0000-4000-8000-000000000002';
+    update public.video_jobs set user_id = 'aaaaaaaa-0000-4000-8000-000000000002'
+    where prompt ~ '^[0-9]+$' and prompt::integer % 5 = 0;
+    with old as (
+        delete from public.video_jobs
+        where prompt ~ '^[0-9]+$' and prompt::integer % 3 = 1 returning *
+    )
+    insert into public.video_jobs_archive select * from old;
+end $$;
+select is(
+    pg_temp.whole_list(p_limit), array(select n::text from generate_series(101, 1, -1) as n),
+    format('pages of %s are the same from archive and guests', p_limit)
+)
+from unnest(array[1, 7, 100]) as p_limit;
+select is(
+    public.get_video_jobs('aaaaaaaa-0000-4000-8000-000000000002', p_limit => 1)
+    #>> '{jobs,0,prompt}',
+    '100', 'a guest''s own list has its own jobs'
+);
 
 -- One page.
 set local role authenticated;

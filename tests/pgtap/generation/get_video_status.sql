@@ -1,6 +1,6 @@
 -- One job, as its user may see it, through all its states.
 begin;
-select plan(11);
+select plan(17);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -67,7 +67,50 @@ select is(
     'null', 'a deleted job of a vanished model'
 );
 
+-- Ada signs in on a phone that had an account, which takes this guest over; the job grows old.
+do $$ begin
+    perform public.link_apple_account('bbbbbbbb-0000-4000-8000-000000000001', 'ada-sub');
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'cyd-phone');
+    perform public.link_apple_account('cccccccc-0000-4000-8000-000000000001', 'cyd-sub');
+end $$;
+create function pg_temp.status_for(p_user_id uuid) returns text language plpgsql as $$ begin
+    return public.get_video_status(p_user_id, current_setting('story.job')::uuid) ->> 'status';
+exception
+    when sqlstate 'PT404' then return sqlerrm;
+end $$;
+create temp table before as
+select public.get_video_status(user_id, job_id) as seen from public.video_jobs;
+do $$ begin
+    perform public.link_apple_account('aaaaaaaa-0000-4000-8000-000000000001', 'cyd-sub');
+end $$;
+select is(
+    pg_temp.status_for('cccccccc-0000-4000-8000-000000000001'), 'completed',
+    'the account sees its guest''s job'
+);
+set local story.now = '2030-06-01 08:00:00+00';
+do $$ begin perform rendio.archive_jobs(); end $$;
+select is_empty($$ select * from public.video_jobs $$, 'the job is in the archive');
+select is(
+    public.get_video_status('aaaaaaaa-0000-4000-8000-000000000001',
+        current_setting('story.job')::uuid),
+    (select seen from before), 'and looks as before'
+);
+select is(
+    pg_temp.status_for('cccccccc-0000-4000-8000-000000000001'), 'completed',
+    'to the account as well'
+);
+select is(
+    pg_temp.status_for('bbbbbbbb-0000-4000-8000-000000000001'), 'job_not_found',
+    'but not to another'
+);
+select throws_ok(
+    $$ select public.get_video_status('cccccccc-0000-4000-8000-000000000001',
+       'dddddddd-0000-4000-8000-000000000001') $$,
+    'PT404', 'job_not_found', 'and no job is invented'
+);
+
 -- Whose job it is.
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
 set local role authenticated;
 select throws_ok(
     $$ select public.get_video_status('aaaaaaaa-0000-4000-8000-000000000001',

@@ -1,6 +1,6 @@
 -- A job of a user's, held until the transaction ends.
 begin;
-select plan(5);
+select plan(11);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -31,6 +31,40 @@ select throws_ok(
 select throws_ok(
     $$ select rendio.lock_job('aaaaaaaa-0000-4000-8000-000000000001', null) $$,
     'PT400', 'invalid_argument', 'and null is no job'
+);
+
+-- A guest's job is its account's to lock, the archive's too.
+insert into public.users (id, is_guest) values ('bbbbbbbb-0000-4000-8000-000000000002', false);
+update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000002'
+where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+select is(
+    (rendio.lock_job('bbbbbbbb-0000-4000-8000-000000000002',
+        current_setting('story.job')::uuid)).user_id,
+    'aaaaaaaa-0000-4000-8000-000000000001', 'the account gets the job, which stays the guest''s'
+);
+select is(
+    (rendio.lock_job('aaaaaaaa-0000-4000-8000-000000000001',
+        current_setting('story.job')::uuid)).prompt::text,
+    'A boat.', 'and so does whoever knows the guest: a webhook'
+);
+select throws_ok(
+    $$ select rendio.lock_job('bbbbbbbb-0000-4000-8000-000000000001',
+       current_setting('story.job')::uuid) $$,
+    'PT404', 'job_not_found', 'but still nobody else'
+);
+with gone as (delete from public.video_jobs returning *)
+insert into public.video_jobs_archive select * from gone;
+select is(
+    (rendio.lock_job(user_id, current_setting('story.job')::uuid)).prompt::text, 'A boat.', what
+)
+from (values
+    ('aaaaaaaa-0000-4000-8000-000000000001'::uuid, 'a job of the archive is found'),
+    ('bbbbbbbb-0000-4000-8000-000000000002', 'by the account as well')
+) as t (user_id, what);
+select throws_ok(
+    $$ select rendio.lock_job('bbbbbbbb-0000-4000-8000-000000000001',
+       current_setting('story.job')::uuid) $$,
+    'PT404', 'job_not_found', 'by nobody else'
 );
 
 select * from finish();

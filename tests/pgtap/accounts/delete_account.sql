@@ -99,7 +99,7 @@ select results_eq(
 );
 select results_eq(
     $$ select status::text, error_code::text, prompt::text from public.video_jobs
-       where user_id <> 'bbbbbbbb-0000-4000-8000-000000000001' order by job_id $$,
+       where user_id <> 'bbbbbbbb-0000-4000-8000-000000000001' order by status desc $$,
     $$ values ('processing', null::text, ''), ('processing', null, ''), ('failed', 'cancelled', '')
        $$,
     'the guest''s job is cancelled, those at the provider go on, and none says what it was'

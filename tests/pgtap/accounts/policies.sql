@@ -1,6 +1,6 @@
 -- What Ada, a stranger and the service see of accounts, and what they may change.
 begin;
-select plan(21);
+select plan(25);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -57,6 +57,32 @@ set local request.jwt.claims = '{"sub": "bbbbbbbb-0000-4000-8000-000000000001"}'
 select is(
     (select language || ' ' || theme_preference from public.users), 'en system',
     'Ben''s preferences are as he left them'
+);
+
+-- Ben signs in as Ada: his guest is a part of her account.
+reset role;
+update public.users set merged_into = 'aaaaaaaa-0000-4000-8000-000000000001'
+where id = 'bbbbbbbb-0000-4000-8000-000000000001';
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
+select set_eq(
+    $$ select id from public.users $$,
+    $$ values ('aaaaaaaa-0000-4000-8000-000000000001'::uuid),
+       ('bbbbbbbb-0000-4000-8000-000000000001') $$,
+    'the account sees its guest'
+);
+select lives_ok($$ update public.users set language = 'fr' $$, 'sets its own language');
+select set_eq(
+    $$ select id, language::text from public.users $$,
+    $$ values ('aaaaaaaa-0000-4000-8000-000000000001'::uuid, 'fr'),
+       ('bbbbbbbb-0000-4000-8000-000000000001', 'en') $$,
+    'and not the guest''s'
+);
+set local request.jwt.claims = '{"sub": "bbbbbbbb-0000-4000-8000-000000000001"}';
+select set_eq(
+    $$ select id from public.users $$,
+    $$ values ('bbbbbbbb-0000-4000-8000-000000000001'::uuid) $$,
+    'the guest does not see the account'
 );
 
 -- A token without a user, and no token at all.

@@ -1,6 +1,6 @@
 -- The provider's good news: in time, twice, late, and for an attempt that no longer counted.
 begin;
-select plan(41);
+select plan(45);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -231,6 +231,42 @@ select is(
     public.complete_video_job('fal', 'fal-9', repeat('x', 2048), repeat('x', 2048),
         repeat('ü', 255)) ->> 'status',
     'completed', '2,048 and 255 characters are fine'
+);
+
+-- Ada's guest goes into an account, which is deleted while the provider works.
+do $$
+declare
+    v_account uuid := 'aaaaaaaa-0000-4000-8000-000000000009';
+begin
+    perform pg_temp.submit('fal-10'), pg_temp.submit('fal-11');
+    perform public.device_check(v_account, 'ada-tablet');
+    perform public.link_apple_account(v_account, 'ada-sub');
+    perform public.link_apple_account('aaaaaaaa-0000-4000-8000-000000000001', 'ada-sub');
+    perform set_config('story.credits', credits_remaining::text, true)
+    from public.users where id = v_account;
+end $$;
+select is(
+    public.complete_video_job('fal', 'fal-10', 'https://v.test/10.mp4', p_credits_charged => 1)
+    - 'job_id',
+    '{"status": "completed", "credits_charged": 1, "credits_refunded": 3, "replayed": false}',
+    'a merged guest''s job completes'
+);
+select is(
+    (select credits_remaining - current_setting('story.credits')::bigint from public.users
+     where id = 'aaaaaaaa-0000-4000-8000-000000000009'),
+    3::bigint, 'what was not used comes to its account'
+);
+do $$ begin perform public.delete_account('aaaaaaaa-0000-4000-8000-000000000009'); end $$;
+select is(
+    public.complete_video_job('fal', 'fal-11', 'https://v.test/11.mp4', 'https://v.test/11.jpg',
+        p_credits_charged => 1) ->> 'status',
+    'completed', 'a deleted account''s job completes'
+);
+select results_eq(
+    $$ select j.video_url::text, j.thumbnail_url::text, u.credits_remaining::bigint
+       from public.video_jobs as j join public.users as u on u.id = j.user_id
+       where j.provider_job_id = 'fal-11' $$,
+    $$ values (null::text, null::text, 0::bigint) $$, 'and leaves neither video nor credits'
 );
 
 -- Only the service is called by providers.

@@ -1,6 +1,6 @@
 -- What Ada, a stranger and the service see of jobs, submissions and webhooks.
 begin;
-select plan(27);
+select plan(33);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -51,6 +51,10 @@ select throws_ok(
 );
 select throws_ok($$ select * from public.webhook_events $$, '42501', null, 'and webhooks');
 
+select throws_ok(
+    $$ select * from public.video_jobs_archive $$, '42501', null, 'old jobs are asked for by calls'
+);
+
 set local request.jwt.claims = '{}';
 select is_empty($$ select job_id from public.video_jobs $$, 'a token without a user sees nothing');
 
@@ -63,6 +67,7 @@ select is(
      where prompt in ('Ada''s boat', 'Ada''s old boat', 'Ben''s dog')),
     3, 'the service sees all, deleted ones too'
 );
+select lives_ok($$ select * from public.video_jobs_archive $$, 'old ones');
 select lives_ok($$ select * from public.provider_jobs $$, 'submissions');
 select lives_ok($$ select * from public.webhook_events $$, 'and webhooks');
 select throws_ok(
@@ -70,6 +75,25 @@ select throws_ok(
     'but moves jobs only through functions'
 );
 select throws_ok($$ delete from public.video_jobs $$, '42501', null, 'and deletes none');
+select throws_ok($$ delete from public.video_jobs_archive $$, '42501', null, 'however old');
+reset role;
+
+-- Ben's guest goes into Ada's account.
+update public.users set merged_into = 'aaaaaaaa-0000-4000-8000-000000000001'
+where id = 'bbbbbbbb-0000-4000-8000-000000000001';
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
+select set_eq(
+    $$ select prompt::text from public.video_jobs $$, $$ values ('Ada''s boat'), ('Ben''s dog') $$,
+    'the account sees its guest''s jobs'
+);
+set local request.jwt.claims = '{"sub": "bbbbbbbb-0000-4000-8000-000000000001"}';
+select set_eq(
+    $$ select prompt::text from public.video_jobs $$, $$ values ('Ben''s dog') $$,
+    'the guest does not see the account''s'
+);
+set local request.jwt.claims = '{"sub": "cccccccc-0000-4000-8000-000000000001"}';
+select is_empty($$ select job_id from public.video_jobs $$, 'and a stranger still sees nothing');
 reset role;
 
 -- What the tables themselves hold, for whoever writes.

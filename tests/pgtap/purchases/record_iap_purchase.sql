@@ -1,6 +1,6 @@
 -- What a store confirmed becomes credits, once and for ever.
 begin;
-select plan(45);
+select plan(57);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -222,16 +222,80 @@ select throws_ok(
     'PT404', 'product_not_found', 'a product that is off sale brings nothing new'
 );
 update public.iap_products set is_available = true;
-update public.users set merged_into = 'aaaaaaaa-0000-4000-8000-000000000001'
-where id = 'bbbbbbbb-0000-4000-8000-000000000001';
-select throws_ok(
-    $$ select public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',
-       'Production', 't', 'credits_20') $$,
-    'PT409', 'account_merged', 'a merged guest buys nothing'
-);
 select is_empty(
     $$ select * from public.iap_transactions where transaction_id in ('t', '') $$,
     'a refused purchase leaves its transaction free'
+);
+
+-- Dan has deleted his account; the store reports his last purchase late.
+do $$ begin
+    perform public.device_check('dddddddd-0000-4000-8000-000000000001', 'dan-phone');
+    perform public.delete_account('dddddddd-0000-4000-8000-000000000001');
+end $$;
+select is(
+    public.record_iap_purchase('dddddddd-0000-4000-8000-000000000001', 'app_store', 'Production',
+        'dan', 'credits_20') ->> 'credits_added',
+    '20', 'it is believed'
+);
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'dddddddd-0000-4000-8000-000000000001'),
+    0::bigint, 'and the credits are nobody''s'
+);
+
+-- Ben's guest goes into an account; the store reports what he bought before and after.
+do $$ begin
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'ben-tablet');
+    perform public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',
+        'Production', 'before', 'credits_20');
+    perform public.link_apple_account('cccccccc-0000-4000-8000-000000000001', 'ben-sub');
+    perform public.link_apple_account('bbbbbbbb-0000-4000-8000-000000000001', 'ben-sub');
+    perform set_config('story.credits', credits_remaining::text, true)
+    from public.users where id = 'cccccccc-0000-4000-8000-000000000001';
+end $$;
+create temp view account as
+select credits_remaining - current_setting('story.credits')::bigint as more from public.users
+where id = 'cccccccc-0000-4000-8000-000000000001';
+select is(
+    public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store', 'Production',
+        't', 'credits_20') ->> 'credits_added',
+    '20', 'a purchase reported for the merged guest is credited'
+);
+select is((select more from account), 20::bigint, 'to its account');
+select is(
+    (select kind from public.credit_grants
+     where user_id = 'cccccccc-0000-4000-8000-000000000001' order by seq desc limit 1),
+    'paid', 'as bought'
+);
+select is(
+    public.record_iap_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store', 'Production',
+        transaction_id, 'credits_20', p_app_account_token => token)
+    - 'credits_remaining',
+    '{"credits_added": 20, "replayed": true}', what
+)
+from (values
+    ('t', null::uuid, 'the account may report it again'),
+    ('before', null, 'what the guest bought is the account''s to claim'),
+    ('before', 'bbbbbbbb-0000-4000-8000-000000000001', 'under the guest''s token'),
+    ('before', 'cccccccc-0000-4000-8000-000000000001', 'and its own')
+) as t (transaction_id, token, what);
+select is((select more from account), 20::bigint, 'none of which brings more');
+select throws_ok(
+    $$ select public.record_iap_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store',
+       'Production', 'before', 'credits_20') $$,
+    'PT409', 'purchase_belongs_to_another_user', 'Ada does not claim it'
+);
+select throws_ok(
+    $$ select public.record_iap_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store',
+       'Production', 'new', 'credits_20',
+       p_app_account_token => 'bbbbbbbb-0000-4000-8000-000000000001') $$,
+    'PT409', 'purchase_belongs_to_another_user', 'nor what bears his guest''s token'
+);
+select throws_ok(
+    $$ select public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',
+       'Production', 'new', 'credits_20',
+       p_app_account_token => 'cccccccc-0000-4000-8000-000000000001') $$,
+    'PT409', 'purchase_belongs_to_another_user', 'and a guest claims nothing of its account''s'
 );
 
 -- Only the service has verified the receipt.

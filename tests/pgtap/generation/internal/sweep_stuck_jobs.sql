@@ -1,6 +1,6 @@
 -- Jobs whose time is over fail by themselves, and their credits go back.
 begin;
-select plan(16);
+select plan(18);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -98,6 +98,25 @@ set local story.now = '2030-01-15 10:00:00+00';
 select is(rendio.sweep_stuck_jobs(3), 3::bigint, 'a run takes no more than asked');
 select is(
     rendio.sweep_stuck_jobs(), 38::bigint, 'and otherwise all of them, however many one user has'
+);
+
+-- A guest's job is stuck when the guest has gone into an account.
+do $$
+declare
+    v_account uuid := 'aaaaaaaa-0000-4000-8000-000000000009';
+begin
+    perform public.device_check(v_account, 'ada-tablet');
+    perform public.link_apple_account(v_account, 'ada-sub');
+    perform public.generate_video_atomic('bbbbbbbb-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000001', 'guest''s', null, gen_random_uuid());
+    perform public.link_apple_account('bbbbbbbb-0000-4000-8000-000000000001', 'ada-sub');
+end $$;
+set local story.now = '2030-01-15 11:00:00+00';
+select is(rendio.sweep_stuck_jobs(), 1::bigint, 'it is swept like any other');
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'aaaaaaaa-0000-4000-8000-000000000009'),
+    20::bigint, 'and the credits come to the account'
 );
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');

@@ -1,6 +1,6 @@
 -- The answer to a purchase that was recorded before.
 begin;
-select plan(3);
+select plan(5);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -23,6 +23,27 @@ select throws_ok(
     $$ select rendio.replay_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store',
        'Production', '2000001', 'credits_50') $$,
     'PT422', 'idempotency_key_reused', 'nor another product'
+);
+
+-- Ada signs in elsewhere and becomes a part of Cyd's account.
+do $$ begin
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'cyd-phone');
+    update public.users set merged_into = 'cccccccc-0000-4000-8000-000000000001'
+    where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+end $$;
+select is(
+    rendio.replay_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store', 'Production',
+        '2000001', 'credits_20'),
+    '{"credits_added": 20, "credits_remaining": 10, "replayed": true}',
+    'the account gets the answer, with its own credits'
+);
+do $$ begin
+    update public.users set deleted_at = now() where id = 'cccccccc-0000-4000-8000-000000000001';
+end $$;
+select throws_ok(
+    $$ select rendio.replay_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store',
+       'Production', '2000001', 'credits_20') $$,
+    'PT404', 'user_not_found', 'a deleted account none'
 );
 
 select * from finish();

@@ -79,6 +79,7 @@ RIGHT = {
     "p_model_id": f"'{MODEL}'",
     "p_job_id": "'{alices_job}'",
     "p_device_id": "'a new phone'",
+    "p_apple_sub": "'001234.apple'",
     "p_prompt": "'a cat surfing'",
     "p_settings": "'{}'",
     "p_idempotency_key": "gen_random_uuid()",

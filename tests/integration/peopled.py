@@ -58,6 +58,7 @@ def _person(app: App) -> Person:
         app.call(rpc, "fal", provider_job, *more)
 
     done("complete_video_job", "https://v/1.mp4", None, str(uuid4()))
+    archive(app)
     done("complete_video_job", "https://v/2.mp4", None, str(uuid4()), 1)
     done("fail_video_job", "no", str(uuid4()))
     late, late_provider_job = app.submit(user)
@@ -70,3 +71,11 @@ def _person(app: App) -> Person:
     pending = UUID(generation(user, key)(app.login)["job_id"])
     app.owner.execute("select rendio.fold_lots(%s)", [user])
     return Person(user, device, pending, started, provider_job, late, key)
+
+
+def archive(app: App) -> None:
+    """Move every job that has ended to the archive."""
+    app.owner.execute(
+        "update public.video_jobs set completed_at = completed_at - interval '91 days'"
+    )
+    app.owner.execute("select rendio.archive_jobs()")

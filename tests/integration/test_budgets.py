@@ -129,6 +129,21 @@ def purchase(app: App, user: UUID) -> Call:
     return Call("record_iap_purchase", args)
 
 
+def sign_in(app: App, user: UUID) -> Call:
+    return Call("link_apple_account", (user, f"{uuid4()}", "somebody@privaterelay.appleid.com"))
+
+
+def merge(app: App, user: UUID) -> Call:
+    account, sub = app.new_user(10), f"{uuid4()}"
+    app.call("link_apple_account", account, sub)
+    return Call("link_apple_account", (user, sub))
+
+
+def leave(app: App, user: UUID) -> Call:
+    app.submit(user)
+    return Call("delete_account", (user,), user)
+
+
 def of_job(rpc: str) -> Callable[[App, UUID], Call]:
     return lambda app, user: Call(rpc, (user, app.generate(user)), user)
 
@@ -146,13 +161,18 @@ def models_again(app: App, n: int) -> Sequence[Call]:
 
 
 # The first word is the RPC. Observed on PostgreSQL 15, 16 and 18, the largest of the three; they
-# hardly differ. Webhooks, starts and refunds take an id when repeated too: a row lock decides
-# whether they are.
+# hardly differ. Webhooks, starts, refunds, sign-ins and deletions take an id when repeated too: a
+# row lock decides whether they are.
 BUDGETS = {
     "generate_video_atomic": Budget(1296, 1, 20, of_one_user(generate)),
     "generate_video_atomic, replayed": Budget(0, 0, 6, same(generate)),
     "device_check, new": Budget(1576, 1, 35, new_device),
     "device_check, known": Budget(0, 0, 4, same(device)),
+    "link_apple_account": Budget(720, 1, 18, one(sign_in)),
+    "link_apple_account, merged": Budget(2176, 1, 76, one(merge)),
+    "link_apple_account, replayed": Budget(160, 1, 10, same(sign_in)),
+    "delete_account": Budget(1952, 1, 56, one(leave)),
+    "delete_account, replayed": Budget(104, 1, 5, same(leave)),
     "get_user_credits": Budget(0, 0, 2, same(of_user("get_user_credits"))),
     "get_credit_history": Budget(0, 0, 5, same(of_user("get_credit_history"))),
     "get_credit_lots": Budget(0, 0, 10, same(of_user("get_credit_lots"))),
@@ -163,23 +183,23 @@ BUDGETS = {
     "balance_at": Budget(0, 0, 4, same(of_user("balance_at", "infinity"))),
     "add_credits": Budget(1064, 1, 18, of_one_user(grant)),
     "add_credits, replayed": Budget(0, 0, 4, same(grant)),
-    "reconcile_credits": Budget(0, 0, 42, same(of_user("reconcile_credits", by_service=True))),
-    "cancel_video_job": Budget(824, 1, 17, of_one_user(of_job("cancel_video_job"))),
+    "reconcile_credits": Budget(0, 0, 48, same(of_user("reconcile_credits", by_service=True))),
+    "cancel_video_job": Budget(896, 1, 23, of_one_user(of_job("cancel_video_job"))),
     "claim_video_jobs": Budget(304, 1, 10, claim),
-    "start_video_job": Budget(880, 1, 20, of_one_user(start)),
-    "start_video_job, again": Budget(104, 1, 9, same(start)),
-    "complete_video_job": Budget(936, 1, 21, of_one_user(complete)),
-    "complete_video_job, in part": Budget(1352, 1, 28, of_one_user(complete_in_part)),
-    "complete_video_job, replayed": Budget(160, 1, 8, same(complete)),
-    "fail_video_job": Budget(1336, 1, 28, of_one_user(fail)),
-    "fail_video_job, replayed": Budget(160, 1, 8, same(fail)),
-    "refund_video_job": Budget(824, 1, 17, of_one_user(refund)),
-    "refund_video_job, replayed": Budget(104, 1, 5, same(refund)),
-    "get_video_status": Budget(0, 0, 4, same(of_job("get_video_status"))),
-    "get_video_jobs": Budget(0, 0, 2, same(of_user("get_video_jobs"))),
-    "delete_video_job": Budget(296, 1, 8, of_one_user(of_job("delete_video_job"))),
+    "start_video_job": Budget(896, 1, 23, of_one_user(start)),
+    "start_video_job, again": Budget(104, 1, 12, same(start)),
+    "complete_video_job": Budget(1000, 1, 29, of_one_user(complete)),
+    "complete_video_job, in part": Budget(1424, 1, 38, of_one_user(complete_in_part)),
+    "complete_video_job, replayed": Budget(160, 1, 13, same(complete)),
+    "fail_video_job": Budget(1408, 1, 36, of_one_user(fail)),
+    "fail_video_job, replayed": Budget(160, 1, 11, same(fail)),
+    "refund_video_job": Budget(896, 1, 25, of_one_user(refund)),
+    "refund_video_job, replayed": Budget(104, 1, 8, same(refund)),
+    "get_video_status": Budget(0, 0, 7, same(of_job("get_video_status"))),
+    "get_video_jobs": Budget(0, 0, 6, same(of_user("get_video_jobs"))),
+    "delete_video_job": Budget(296, 1, 13, of_one_user(of_job("delete_video_job"))),
     "record_iap_purchase": Budget(1272, 1, 26, of_one_user(purchase)),
-    "record_iap_purchase, replayed": Budget(0, 0, 8, same(purchase)),
+    "record_iap_purchase, replayed": Budget(0, 0, 10, same(purchase)),
     "get_models": Budget(0, 0, 3, models),
     "get_models, not modified": Budget(0, 0, 2, models_again),
 }
@@ -326,7 +346,9 @@ def test_an_unchanged_catalogue_costs_the_same_at_any_size(app: App, conn: Conne
 
 
 def test_first_page_of_jobs_costs_the_same_at_any_number(app: App, conn: Connection) -> None:
-    """But for the index, a level higher, and the page that the twenty jobs may straddle."""
+    """But for the index, a level higher, its ends, which the planner looks up once the table is large,
+    and the page that the twenty jobs may straddle.
+    """
     user = app.new_user(COST)
     generation(user)(app.login)
     first_page = Call("get_video_jobs", (user,), user)
@@ -344,7 +366,7 @@ def test_first_page_of_jobs_costs_the_same_at_any_number(app: App, conn: Connect
         app.owner.execute("analyze public.video_jobs")
         found.append(warm_buffers(conn, first_page))
     few, many = found
-    assert many <= few + 2
+    assert many <= few + 5
 
 
 @pytest.mark.parametrize("months_active", [36, 3], ids=["to this day", "for 3 months"])

@@ -123,6 +123,26 @@ def test_a_video_from_the_request_to_its_end(rendio: Any) -> None:
     assert rendio.reconcile_credits(user_id=me) == []
 
 
+def test_a_guest_signs_in_and_leaves(rendio: Any) -> None:
+    account, guest, sub = new_user(rendio), new_user(rendio), f"sub-{uuid4()}"
+    first = rendio.link_apple_account(user_id=account, apple_sub=sub, email="a@example.com")
+    assert first == results.LinkAppleAccountResult(
+        user_id=account, merged_from=None, credits_remaining=GRANT, replayed=False
+    )
+    taken_over = rendio.link_apple_account(user_id=guest, apple_sub=sub)
+    assert (taken_over.user_id, taken_over.merged_from) == (account, guest)
+    assert taken_over.credits_remaining == 2 * GRANT
+    with pytest.raises(errors.AccountMerged):
+        rendio.generate_video_atomic(**video(guest))
+
+    app = rendio.as_user(account)
+    kept = results.DeleteAccountResult(user_id=account, deleted=True, replayed=False)
+    assert app.delete_account(user_id=account) == kept
+    assert rendio.delete_account(user_id=account).replayed
+    with pytest.raises(errors.UserNotFound):
+        app.get_user_credits(user_id=account)
+
+
 def test_a_retry_with_the_same_key_returns_the_first_result(rendio: Any) -> None:
     user = new_user(rendio)
     request = video(user)
@@ -598,7 +618,8 @@ def test_every_function_has_its_method_and_no_other(kind: type, conn: Any) -> No
         assert inspect.iscoroutinefunction(method) is (kind is AsyncClient)
         assert method.__doc__
         parameters = list(inspect.signature(method, eval_str=True).parameters.values())[1:]
-        assert [f"p_{p.name}" for p in parameters] == [argument for argument, *_ in arguments]
+        names = [f"p_{p.name.rstrip('_')}" for p in parameters]  # from_: from is Python's
+        assert names == [argument for argument, *_ in arguments]
         for parameter, (_, type_, default) in zip(parameters, arguments, strict=True):
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
             assert ANNOTATIONS[type_] in (parameter.annotation, *alternatives(parameter))

@@ -212,7 +212,7 @@ create function rendio.draw_lots(p_state rendio.lot_state, p_entry public.quota_
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.end_failed_job(p_job public.video_jobs, p_error_code text, p_error_message text, p_at timestamp with time zone, p_reason text DEFAULT 'generation_failed_refund'::text)
-    returns bigint
+    returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.ensure_partitions()
@@ -604,7 +604,7 @@ create table public.models (
     constraint models_cost_per_generation_check CHECK (((cost_per_generation >= 1) AND (cost_per_generation <= 1000000))),
     constraint models_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255))),
     constraint models_pkey PRIMARY KEY (id),
-    constraint models_price_rule_check CHECK (((price_rule IS NULL) OR COALESCE(((jsonb_typeof(price_rule) = 'object'::text) AND (jsonb_typeof((price_rule -> 'resolutions'::text)) = 'object'::text) AND ((price_rule -> 'resolutions'::text) ? (price_rule ->> 'default_resolution'::text)) AND (NOT jsonb_path_exists(price_rule, '$."resolutions".*?(!(@ > 0 && @ <= 100000))'::jsonpath)) AND (price_rule @@ '($."default_seconds" > 0 && $."default_seconds" <= $."max_seconds")'::jsonpath) AND (price_rule @@ '($."max_seconds" <= 3600)'::jsonpath) AND ((price_rule - '{resolutions,default_resolution,default_seconds,max_seconds}'::text[]) = '{}'::jsonb)), false))),
+    constraint models_price_rule_check CHECK (((price_rule IS NULL) OR COALESCE(((jsonb_typeof(price_rule) = 'object'::text) AND (jsonb_typeof((price_rule -> 'resolutions'::text)) = 'object'::text) AND ((price_rule -> 'resolutions'::text) ? (price_rule ->> 'default_resolution'::text)) AND (NOT jsonb_path_exists(price_rule, 'strict $."resolutions".*?((@.type() != "number" || @ <= 0) || @ > 100000)'::jsonpath)) AND (jsonb_typeof((price_rule -> 'default_seconds'::text)) = 'number'::text) AND (jsonb_typeof((price_rule -> 'max_seconds'::text)) = 'number'::text) AND (price_rule @@ '($."default_seconds" >= 0.001 && $."max_seconds" <= 3600)'::jsonpath) AND (price_rule @@ '($."default_seconds" <= $."max_seconds")'::jsonpath) AND (scale(((price_rule ->> 'default_seconds'::text))::numeric) <= 3) AND ((price_rule - '{resolutions,default_resolution,default_seconds,max_seconds}'::text[]) = '{}'::jsonb)), false))),
     constraint models_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 255))),
     constraint models_thumbnail_url_check CHECK ((length(thumbnail_url) <= 2048)),
     constraint models_timeout_check CHECK (((timeout > '00:00:00'::interval) AND (timeout <= '1 day'::interval)))

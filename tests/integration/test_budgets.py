@@ -346,8 +346,8 @@ def test_an_unchanged_catalogue_costs_the_same_at_any_size(app: App, conn: Conne
 
 
 def test_first_page_of_jobs_costs_the_same_at_any_number(app: App, conn: Connection) -> None:
-    """But for the index, a level higher, its ends, which the planner looks up once the table is large,
-    and the page that the twenty jobs may straddle.
+    """But for the index, a level higher, its ends, which the planner looks up in a large table, and
+    the page that the twenty jobs may straddle.
     """
     user = app.new_user(COST)
     generation(user)(app.login)

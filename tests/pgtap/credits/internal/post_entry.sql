@@ -1,6 +1,6 @@
 -- The one place where credits move: balance, ledger and lot together, in one order.
 begin;
-select plan(22);
+select plan(29);
 
 insert into public.users (id, created_at, ledger_at) values
 ('aaaaaaaa-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00');
@@ -78,7 +78,7 @@ where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 select throws_ok(
     $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'promo_grant',
        null, '2026-11-05 12:01+00') $$,
-    'PT409', 'account_merged', 'a merged guest''s ledger is closed'
+    'PT409', 'account_merged', 'a merged guest''s ledger is closed to what is given'
 );
 select is(
     (select ledger_seq from public.users where id = 'aaaaaaaa-0000-4000-8000-000000000001'),
@@ -146,6 +146,58 @@ select throws_ok(
 select is_empty(
     $$ select * from public.reconcile_credits('bbbbbbbb-0000-4000-8000-000000000001') $$,
     'the books agree'
+);
+
+-- Cyd's guest has gone into his account, Dan's account is deleted; a store and a provider report.
+insert into public.users (id, created_at, ledger_at, merged_into, deleted_at) values
+('cccccccc-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00', null, null),
+('cccccccc-0000-4000-8000-000000000002', '2026-11-05 12:00+00', '2026-11-05 12:00+00',
+ 'cccccccc-0000-4000-8000-000000000001', null),
+('dddddddd-0000-4000-8000-000000000001', '2026-11-05 12:00+00', '2026-11-05 12:00+00', null,
+ '2026-11-06 12:00+00');
+select is(
+    (rendio.post_entry('cccccccc-0000-4000-8000-000000000002', 20, 'iap_purchase', null,
+        '2026-11-07 12:00+00')).seq,
+    1::bigint, 'a purchase enters the guest''s ledger'
+);
+select results_eq(
+    $$ select user_id, seq, change::bigint, balance_after::bigint, reason::text
+       from public.quota_log
+       where user_id in ('cccccccc-0000-4000-8000-000000000001',
+           'cccccccc-0000-4000-8000-000000000002')
+       order by user_id desc, seq $$,
+    $$ values
+       ('cccccccc-0000-4000-8000-000000000002'::uuid, 1::bigint, 20::bigint, 20::bigint,
+        'iap_purchase'),
+       ('cccccccc-0000-4000-8000-000000000002', 2, -20, 0, 'guest_merge_out'),
+       ('cccccccc-0000-4000-8000-000000000001', 1, 20, 20, 'guest_merge_in') $$,
+    'and leaves it at once, for the account''s'
+);
+select is(
+    (rendio.post_entry('dddddddd-0000-4000-8000-000000000001', 20, 'iap_purchase', null,
+        '2026-11-07 12:00+00')).seq,
+    1::bigint, 'a purchase enters the ledger of a deleted account'
+);
+select results_eq(
+    $$ select seq, change::bigint, balance_after::bigint, reason::text from public.quota_log
+       where user_id = 'dddddddd-0000-4000-8000-000000000001' order by seq $$,
+    $$ values (1::bigint, 20::bigint, 20::bigint, 'iap_purchase'),
+       (2, -20, 0, 'credit_expired') $$,
+    'and is lost at once'
+);
+select throws_ok(
+    format($$ select rendio.post_entry('dddddddd-0000-4000-8000-000000000001', 1, %L, null,
+        '2026-11-07 12:00+00') $$, reason),
+    'PT404', 'user_not_found', reason || ': nothing is given to nobody'
+)
+from unnest(array['promo_grant', 'guest_merge_in']) as reason;
+select is_empty(
+    $$ select r.* from unnest(array['cccccccc-0000-4000-8000-000000000001',
+           'cccccccc-0000-4000-8000-000000000002',
+           'dddddddd-0000-4000-8000-000000000001']::uuid[]) as u
+       cross join lateral public.reconcile_credits(u) as r
+       where r.problem <> 'purchase_differs_from_ledger' $$,
+    'their books agree, but for purchases that nobody recorded'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 -- Why a balance could not change.
 begin;
-select plan(8);
+select plan(9);
 
 insert into public.users (id, credits_remaining, credits_total)
 values ('aaaaaaaa-0000-4000-8000-000000000001', 3, 3);
@@ -71,6 +71,11 @@ where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 select throws_ok(
     $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00') $$,
     'PT409', 'account_merged', 'a merged one merged, before its balance matters'
+);
+update public.users set deleted_at = now() where id = 'aaaaaaaa-0000-4000-8000-000000000001';
+select throws_ok(
+    $$ select rendio.refuse_entry('aaaaaaaa-0000-4000-8000-000000000001', -4, '2026-11-05 12:00+00') $$,
+    'PT404', 'user_not_found', 'and a deleted one is nobody, merged before or not'
 );
 
 select * from finish();

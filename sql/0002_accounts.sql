@@ -84,7 +84,8 @@ comment on column public.users.updated_at is
 -- keys, because user and claim may live on different shards.
 create table public.account_identities (
     kind text not null
-        constraint account_identities_kind_check check (kind in ('device', 'apple')),
+        constraint account_identities_kind_check
+        check (kind in ('device', 'apple', 'device_digest', 'apple_digest')),
     identifier text not null
         constraint account_identities_identifier_check
         check (length(identifier) between 1 and 255),
@@ -103,10 +104,11 @@ alter table public.account_identities enable row level security;
 comment on table public.account_identities is
 $$Devices and Apple accounts, each claimed by one user. The initial grant is claimed here: once
 per device and once per Apple account, for ever, whatever happens to the user.$$;
-comment on column public.account_identities.kind is 'device or apple.';
+comment on column public.account_identities.kind is
+    'device or apple; device_digest or apple_digest of a deleted account.';
 comment on column public.account_identities.identifier is
-    'The device id, or the subject of the Apple id token; of a deleted account only its digest
-(see rendio.forgotten).';
+    'The device id, or the subject of the Apple id token; of a deleted account its digest (see
+rendio.forgotten).';
 comment on column public.account_identities.user_id is
     'Whose it is. No foreign key: a claim outlives the user.';
 comment on column public.account_identities.email is 'As the provider gave it; not unique.';

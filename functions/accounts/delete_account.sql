@@ -10,13 +10,10 @@ as $$
 declare
     v_now timestamptz := rendio.clock();
     v_user public.users;
+    v_people uuid[];
     v_person uuid;
 begin
     perform rendio.require_user(p_user_id);
-    perform from public.account_identities as i
-    where i.user_id = p_user_id
-    order by i.kind, i.identifier
-    for no key update;
     select * into v_user from public.users as u where u.id = p_user_id;
     if v_user.id is null then
         perform rendio.require_account(p_user_id);
@@ -25,9 +22,14 @@ begin
     end if;
 
     if v_user.deleted_at is null then
-        for v_person in select p from rendio.people_of(p_user_id) as p order by p = p_user_id loop
-            perform rendio.forget_jobs(v_person, v_now);
-            perform rendio.forget_person(v_person, v_now);
+        perform from public.account_identities as i
+        where i.user_id = p_user_id
+        order by i.kind, i.identifier
+        for no key update;
+        v_people := array(select p from rendio.people_of(p_user_id) as p order by p = p_user_id);
+        perform rendio.forget_jobs(v_people, v_now);
+        foreach v_person in array v_people loop
+            perform rendio.forget_person(v_person, p_user_id, v_now);
         end loop;
     end if;
     return jsonb_build_object(
@@ -50,8 +52,7 @@ Safe to repeat.
 @raises PT401 not_authenticated
 @raises PT403 not_your_account
 @raises PT404 user_not_found
-@raises PT409 account_merged
-@raises PT409 invalid_transition$$;
+@raises PT409 account_merged$$;
 
 revoke execute on function public.delete_account(uuid) from public, anon, authenticated;
 grant execute on function public.delete_account(uuid) to authenticated, service_role;

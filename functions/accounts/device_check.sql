@@ -42,7 +42,7 @@ begin
             coalesce(p_user_id, gen_random_uuid()),
             exists (
                 select from public.account_identities as i
-                where i.kind = 'device'
+                where i.kind = 'device_digest'
                     and i.identifier = rendio.forgotten(p_device_id)
                     and i.initial_grant_claimed
             ),

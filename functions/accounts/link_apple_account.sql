@@ -1,5 +1,4 @@
--- Locks: the Apple id's claim, then the guest's row, then the account's. The claim decides the race
--- of two devices: who comes second finds an account to merge into.
+-- Locks: see rendio.join_apple_account; a replay takes none.
 create or replace function public.link_apple_account(
     p_user_id uuid,
     p_apple_sub text,
@@ -14,9 +13,7 @@ as $$
 declare
     v_now timestamptz := rendio.clock();
     v_account_id uuid;
-    v_user public.users;
-    v_is_new boolean;
-    v_replayed boolean := false;
+    v_replayed boolean;
 begin
     perform rendio.require_service();
     if p_user_id is null then
@@ -26,27 +23,13 @@ begin
     end if;
     perform rendio.check_text(p_apple_sub, 'p_apple_sub', 255);
 
-    insert into public.account_identities (
-        kind, identifier, user_id, email, initial_grant_claimed, created_at
-    )
-    values ('apple', p_apple_sub, p_user_id, p_email, true, v_now)
-    on conflict do nothing;
-    v_is_new := found;
     select i.user_id into v_account_id
     from public.account_identities as i
-    where i.kind = 'apple' and i.identifier = p_apple_sub
-    for no key update;
-    select * into v_user from public.users as u where u.id = p_user_id for no key update;
-    if v_user.id is null or v_user.deleted_at is not null then
-        perform rendio.require_account(p_user_id);
-    end if;
-
-    if v_is_new then
-        perform rendio.upgrade_guest(v_user, v_now);
-    elsif v_account_id in (p_user_id, v_user.merged_into) then
-        v_replayed := true;
-    else
-        perform rendio.merge_guest(v_user, v_account_id, v_now);
+    where i.kind = 'apple' and i.identifier = p_apple_sub;
+    v_replayed := coalesce(rendio.is_same_person(p_user_id, v_account_id), false);
+    if not v_replayed then
+        select j.account_id, j.replayed into v_account_id, v_replayed
+        from rendio.join_apple_account(p_user_id, p_apple_sub, p_email, v_now) as j;
     end if;
 
     return jsonb_build_object(

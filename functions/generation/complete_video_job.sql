@@ -33,9 +33,7 @@ begin
         perform rendio.raise_invalid('p_credits_charged', '0 to the job''s ' || v_job.credits_used);
     end if;
     v_active := v_job.status in ('pending', 'processing');
-    v_is_kept := exists (
-        select from public.users as u where u.id = v_job.user_id and u.deleted_at is null
-    );
+    v_is_kept := not rendio.is_deleted(v_job.user_id);
 
     if v_active then
         v_rest := v_job.credits_used - coalesce(p_credits_charged, v_job.credits_used);

@@ -33,11 +33,7 @@ begin
     return jsonb_build_object(
         'job_id', p_job_id,
         'credits_refunded', v_job.credits_used,
-        'credits_remaining', (
-            select rendio.available_credits(u, rendio.clock())
-            from public.users as u
-            where u.id = p_user_id
-        ),
+        'credits_remaining', rendio.balance_of(p_user_id),
         'replayed', v_job.status = 'failed'
     );
 end;

@@ -75,10 +75,7 @@ begin
 
     return jsonb_build_object(
         'credits_added', v_credits,
-        'credits_remaining', coalesce(
-            v_entry.balance_after,
-            rendio.available_credits(rendio.require_account(p_user_id), v_now)
-        ),
+        'credits_remaining', rendio.balance_of(p_user_id),
         'replayed', false
     );
 end;

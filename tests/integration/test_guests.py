@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from races import hold_row, hold_table, race
-from rpc import COST, App, Call, generation
+from races import hold_row, hold_table, race, wait_until_waiting
+from rpc import COST, App, Call, generation, outcome_of
 
 Connection = psycopg.Connection[Any]
 SUB = "001234.apple"
@@ -132,6 +133,29 @@ def test_an_account_is_deleted_while_a_guest_is_merged_into_it(app: App) -> None
     assert app.credits(account) == 0
 
 
+def test_a_webhook_meets_a_deletion(app: App, connect: Callable[..., Connection]) -> None:
+    """Deletion takes all jobs before the first row in users, as a webhook takes its one."""
+    account, guest = account_of(app, 100), app.new_user(100)
+    job, _ = app.submit(account)
+    app.generate(guest)
+    app.call("link_apple_account", guest, SUB)
+    deleter = connect(app.url)
+    webhook = connect(app.url, autocommit=False)
+    webhook.execute("set local role rendio_owner")
+    webhook.execute("select rendio.lock_job(%s, %s)", [account, job])
+    with ThreadPoolExecutor(1) as pool:
+        deletion = pool.submit(outcome_of, Call("delete_account", (account,)), deleter)
+        wait_until_waiting(app.owner, [deleter], [deletion])
+        webhook.execute(
+            "select rendio.end_failed_job(j, 'provider_error', null, now())"
+            " from public.video_jobs as j where job_id = %s",
+            [job],
+        )
+        webhook.commit()
+        assert deletion.result().sqlstate is None
+    assert total(app) == 0
+
+
 # --- what follows the guest -----------------------------------------------------------------------
 
 
@@ -166,6 +190,23 @@ def test_what_comes_to_the_guest_later_follows(app: App) -> None:
     assert app.call("get_video_status", account, failed, user=account)["status"] == "failed"
     assert app.call("delete_video_job", account, failed, user=account)["deleted"]
     assert len(app.call("get_video_jobs", account, user=account)["jobs"]) == 1
+
+
+def test_a_purchase_comes_to_who_is_closed_while_credits_end(app: App) -> None:
+    account, guest, gone = account_of(app, 0), app.new_user(10), app.new_user(10)
+    for user in (guest, gone):
+        app.call("add_credits", user, 5, "promo_grant", uuid4(), "2100-01-01")
+    app.call("link_apple_account", guest, SUB)
+    app.call("delete_account", gone)
+    app.set_clock("'2100-01-02'")
+    for user, left in ((guest, 30), (gone, 0)):
+        purchase = (user, "app_store", "Production", str(user), "credits_20")
+        for replayed in (False, True):
+            answer = app.call("record_iap_purchase", *purchase)
+            assert (answer["credits_added"], answer["replayed"]) == (20, replayed)
+            assert answer["credits_remaining"] == left
+    assert (app.credits(guest), app.credits(gone), app.credits(account)) == (0, 0, 30)
+    app.login.execute("select rendio.ensure_partitions()")
 
 
 def test_a_guests_purchase_is_the_accounts_to_claim(app: App) -> None:
@@ -247,6 +288,29 @@ def test_nothing_personal_is_left(app: App) -> None:
     assert (newcomer["is_new"], newcomer["credits_remaining"]) == (True, 0)
     again = app.call("link_apple_account", newcomer["user_id"], f"sub {secret}")
     assert again["user_id"] == newcomer["user_id"]
+
+
+def test_what_comes_late_about_a_deleted_account_is_not_kept(app: App) -> None:
+    user = app.new_user(100)
+    (refunded, by_refunded), (_, by_running) = app.submit(user), app.submit(user)
+    app.call("refund_video_job", user, refunded)
+    app.generate(user)
+    app.call("claim_video_jobs", "a worker", 1, "1 second")
+    app.call("delete_account", user)
+    app.call("complete_video_job", "fal", by_refunded, "https://zebra-4711/v")
+    app.call("fail_video_job", "fal", by_running, "error zebra-4711")
+    assert places_of(app, "zebra-4711") == set()
+    app.set_clock("now() + interval '1 minute'")
+    assert app.call("claim_video_jobs", "another worker") == {"jobs": []}
+
+
+def test_a_digest_is_no_device(app: App) -> None:
+    """What is kept of one device can neither be claimed as another nor survive as one."""
+    device = app.value("select rendio.forgotten('a phone')")
+    stranger = app.call("device_check", None, device)
+    assert app.call("device_check", None, "a phone")["credits_remaining"] == 10
+    app.call("delete_account", stranger["user_id"])
+    assert places_of(app, device) == set()
 
 
 def places_of(app: App, secret: str) -> set[str]:

@@ -1,5 +1,6 @@
--- Locks: the person's jobs, then, to refund one, its row in users.
-create or replace function rendio.forget_jobs(p_user_id uuid, p_at timestamptz)
+-- Locks: submissions, then the people's jobs, all of them, and only then, to refund what is
+-- cancelled, rows in users.
+create or replace function rendio.forget_jobs(p_people uuid[], p_at timestamptz)
 returns void
 language plpgsql
 volatile
@@ -9,26 +10,22 @@ as $$
 declare
     v_job public.video_jobs;
 begin
-    foreach v_job in array array(
-        select j
-        from public.video_jobs as j
-        where j.user_id = p_user_id and j.status in ('pending', 'processing')
-        order by j.job_id
-        for no key update
-    ) loop
-        if v_job.status = 'pending' and v_job.attempt = 0 then
-            perform rendio.end_failed_job(v_job, 'cancelled', null, p_at);
-        end if;
-    end loop;
-
+    update public.provider_jobs as p
+    set video_url = null, thumbnail_url = null, error_message = null
+    where p.user_id = any(p_people);
+    -- A job that a worker claimed and has not started stays with that worker: without its prompt it
+    -- is nothing to hand out again.
     update public.video_jobs as j
     set prompt = '',
         settings = '{}',
         video_url = null,
         thumbnail_url = null,
         error_message = null,
-        deleted_at = coalesce(j.deleted_at, p_at)
-    where j.user_id = p_user_id;
+        deleted_at = coalesce(j.deleted_at, p_at),
+        lease_expires_at = case
+            when j.status = 'pending' and j.attempt > 0 then 'infinity' else j.lease_expires_at
+        end
+    where j.user_id = any(p_people);
     update public.video_jobs_archive as j
     set prompt = '',
         settings = '{}',
@@ -36,15 +33,21 @@ begin
         thumbnail_url = null,
         error_message = null,
         deleted_at = coalesce(j.deleted_at, p_at)
-    where j.user_id = p_user_id;
-    update public.provider_jobs as p
-    set video_url = null, thumbnail_url = null, error_message = null
-    where p.user_id = p_user_id;
+    where j.user_id = any(p_people);
+
+    for v_job in
+        select *
+        from public.video_jobs as j
+        where j.user_id = any(p_people) and j.status = 'pending' and j.attempt = 0
+        order by j.user_id, j.job_id
+    loop
+        perform rendio.end_failed_job(v_job, 'cancelled', null, p_at);
+    end loop;
 end;
 $$;
 
-comment on function rendio.forget_jobs(uuid, timestamptz) is
-$$Cancel what of a person's jobs no worker has taken, and erase what all of them say.$$;
+comment on function rendio.forget_jobs(uuid[], timestamptz) is
+$$Erase what people's jobs say, and cancel those that no worker has taken.$$;
 
-revoke execute on function rendio.forget_jobs(uuid, timestamptz)
+revoke execute on function rendio.forget_jobs(uuid[], timestamptz)
 from public, anon, authenticated;

@@ -1,13 +1,23 @@
 -- Locks: the person's row in users, held until the end: a credit that comes later finds the account
--- deleted.
-create or replace function rendio.forget_person(p_user_id uuid, p_at timestamptz)
+-- deleted. A guest may have been merged into another account while the caller got here.
+create or replace function rendio.forget_person(
+    p_user_id uuid,
+    p_account_id uuid,
+    p_at timestamptz
+)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_user public.users;
 begin
+    select * into v_user from public.users as u where u.id = p_user_id for no key update;
+    if v_user.merged_into <> p_account_id then
+        perform rendio.raise_no_guest(v_user);
+    end if;
     perform rendio.forfeit_credits(p_user_id, p_at);
     update public.users as u
     set deleted_at = p_at,
@@ -20,19 +30,25 @@ begin
     insert into public.account_identities as i (
         kind, identifier, user_id, initial_grant_claimed, created_at
     )
-    select i.kind, rendio.forgotten(i.identifier), i.user_id, i.initial_grant_claimed, i.created_at
+    select
+        i.kind || '_digest', rendio.forgotten(i.identifier), i.user_id, i.initial_grant_claimed,
+        i.created_at
     from public.account_identities as i
-    where i.user_id = p_user_id and i.identifier not like 'sha256:%'
+    where i.user_id = p_user_id and i.kind in ('device', 'apple')
     on conflict (kind, identifier) do update
     set initial_grant_claimed = i.initial_grant_claimed or excluded.initial_grant_claimed;
     delete from public.account_identities as i
-    where i.user_id = p_user_id and i.identifier not like 'sha256:%';
+    where i.user_id = p_user_id and i.kind in ('device', 'apple');
     delete from public.idempotency_log as l where l.user_id = p_user_id;
 end;
 $$;
 
-comment on function rendio.forget_person(uuid, timestamptz) is
-$$Take a person's credits, close the account and erase who it was.$$;
+comment on function rendio.forget_person(uuid, uuid, timestamptz) is
+$$Take a person's credits, close the account and erase who it was.
 
-revoke execute on function rendio.forget_person(uuid, timestamptz)
+p_account_id: the account that is deleted: the person's own, or the one it was merged into.
+
+@raises PT409 account_merged$$;
+
+revoke execute on function rendio.forget_person(uuid, uuid, timestamptz)
 from public, anon, authenticated;

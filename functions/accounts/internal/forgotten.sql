@@ -6,7 +6,7 @@ parallel safe
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'sha256:' || encode(sha256(convert_to(p_identifier, 'UTF8')), 'hex');
+    select encode(sha256(convert_to(p_identifier, 'UTF8')), 'hex');
 $$;
 
 comment on function rendio.forgotten(text) is

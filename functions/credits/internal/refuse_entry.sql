@@ -14,20 +14,18 @@ declare
     v_user public.users;
 begin
     select * into v_user from public.users as u where u.id = p_user_id for no key update;
-    if not found or v_user.deleted_at is not null then
+    if not found then
+        perform rendio.require_account(p_user_id);
+    elsif v_user.next_expiry_at <= greatest(v_user.ledger_at, p_at) then
+        perform rendio.settle_expiry(p_user_id, p_at);
+    elsif v_user.deleted_at is not null then
         perform rendio.require_account(p_user_id);
     elsif v_user.merged_into is not null then
         raise sqlstate 'PT409' using
             message = 'account_merged',
             detail = jsonb_build_object('merged_into', v_user.merged_into)::text,
             hint = 'Sign in again and use the account.';
-    end if;
-
-    if v_user.next_expiry_at <= greatest(v_user.ledger_at, p_at) then
-        perform rendio.settle_expiry(p_user_id, p_at);
-        select * into v_user from public.users as u where u.id = p_user_id;
-    end if;
-    if v_user.credits_remaining + p_change < 0 then
+    elsif v_user.credits_remaining + p_change < 0 then
         raise sqlstate 'PT402' using
             message = 'insufficient_credits',
             detail = jsonb_build_object(
@@ -39,7 +37,8 @@ end;
 $$;
 
 comment on function rendio.refuse_entry(uuid, bigint, timestamptz) is
-$$Settle expiry and say why a balance could not change; returns only when it can by now.
+$$Settle expiry if it is due, else say why a balance could not change; who returns from it tries
+again.
 
 @raises PT402 insufficient_credits
 @raises PT404 user_not_found

@@ -18,7 +18,9 @@ begin
     update public.video_jobs as j
     set status = 'failed',
         error_code = p_error_code,
-        error_message = left(p_error_message, 2000),
+        error_message = case
+            when not rendio.is_deleted(j.user_id) then left(p_error_message, 2000)
+        end,
         credits_refunded = j.credits_used,
         completed_at = greatest(p_at, j.created_at),
         lease_owner = null,

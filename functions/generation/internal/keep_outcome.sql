@@ -15,9 +15,10 @@ as $$
     update public.provider_jobs as s
     set outcome = p_outcome,
         outcome_at = p_at,
-        video_url = p_video_url,
-        thumbnail_url = p_thumbnail_url,
-        error_message = left(p_error_message, 2000)
+        video_url = case when kept then p_video_url end,
+        thumbnail_url = case when kept then p_thumbnail_url end,
+        error_message = case when kept then left(p_error_message, 2000) end
+    from (select not rendio.is_deleted(p_submission.user_id)) as owner (kept)
     where s.provider = p_submission.provider
         and s.provider_job_id = p_submission.provider_job_id
         and (s.outcome is null or (s.outcome = 'failed' and p_outcome = 'succeeded'));

@@ -29,9 +29,7 @@ begin
     end if;
     return jsonb_build_object(
         'credits_added', v_first.credits_added,
-        'credits_remaining', rendio.available_credits(
-            rendio.require_account(p_user_id), rendio.clock()
-        ),
+        'credits_remaining', rendio.balance_of(p_user_id),
         'replayed', true
     );
 end;
@@ -40,7 +38,6 @@ $$;
 comment on function rendio.replay_purchase(uuid, text, text, text, text) is
 $$The answer to a purchase that was recorded before.
 
-@raises PT404 user_not_found
 @raises PT409 purchase_belongs_to_another_user
 @raises PT422 idempotency_key_reused$$;
 

@@ -39,6 +39,8 @@ insert into never_raises values
 ('rendio.move_credits', 'rendio.post_entry', null,
  'takes what the locked row holds, for an account whose Apple id is locked or that took it before'),
 ('rendio.forget_jobs', 'rendio.end_failed_job', 'invalid_transition', 'job locked, seen active'),
+('rendio.forget_person', 'rendio.raise_no_guest', 'invalid_transition', 'asked of merged ones'),
+('public.delete_account', 'rendio.raise_no_guest', 'invalid_transition', 'asked of merged ones'),
 ('public.record_iap_purchase', 'rendio.post_entry', 'insufficient_credits', 'only gives'),
 ('public.record_iap_purchase', 'rendio.post_entry', 'account_merged', 'passed on to the account'),
 ('public.fail_video_job', 'rendio.end_failed_job', 'invalid_transition', 'job locked, seen active'),

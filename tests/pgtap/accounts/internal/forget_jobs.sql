@@ -1,6 +1,6 @@
 -- What a person's jobs say is erased, wherever it stands; what no worker took is given back.
 begin;
-select plan(9);
+select plan(10);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -52,7 +52,7 @@ select * from public.video_jobs_archive;
 
 set local story.now = '2030-06-02 08:00:00+00';
 do $$ begin
-    perform rendio.forget_jobs('aaaaaaaa-0000-4000-8000-000000000001', '2030-06-02 08:00:00+00');
+    perform rendio.forget_jobs(array['aaaaaaaa-0000-4000-8000-000000000001'::uuid], '2030-06-02 08:00:00+00');
 end $$;
 select results_eq(
     $$ select b.prompt::text, n.status::text, n.error_code::text, n.credits_refunded::integer
@@ -98,11 +98,17 @@ select is(
     84::bigint, 'one job''s credits are back, four jobs'' are not'
 );
 
+select is(
+    (select j.lease_expires_at from public.video_jobs as j join before as b using (job_id)
+     where b.prompt = 'claimed'),
+    'infinity'::timestamptz, 'what a worker has is not handed out again, without its prompt'
+);
+
 -- Again, and with nobody's.
 create temp table once as select * from now;
 do $$ begin
-    perform rendio.forget_jobs('aaaaaaaa-0000-4000-8000-000000000001', '2030-06-03 08:00:00+00');
-    perform rendio.forget_jobs('eeeeeeee-0000-4000-8000-000000000001', '2030-06-03 08:00:00+00');
+    perform rendio.forget_jobs(array['aaaaaaaa-0000-4000-8000-000000000001'::uuid], '2030-06-03 08:00:00+00');
+    perform rendio.forget_jobs(array['eeeeeeee-0000-4000-8000-000000000001'::uuid], '2030-06-03 08:00:00+00');
 end $$;
 select is_empty($$ table now except table once $$, 'a second time changes nothing');
 select is(

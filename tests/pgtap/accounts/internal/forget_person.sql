@@ -1,6 +1,6 @@
 -- The account is closed, and who it was erased; that a device had its credits is not.
 begin;
-select plan(12);
+select plan(13);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
@@ -17,7 +17,7 @@ begin
     perform public.add_credits('bbbbbbbb-0000-4000-8000-000000000001', 5, 'promo_grant',
         gen_random_uuid());
     update public.users set tier = 'premium', theme_preference = 'dark';
-    perform rendio.forget_person(v_ada, '2030-01-16 08:00:00+00');
+    perform rendio.forget_person(v_ada, v_ada, '2030-01-16 08:00:00+00');
 end $$;
 
 select results_eq(
@@ -41,14 +41,14 @@ select results_eq(
 select results_eq(
     $$ select kind, identifier, email, initial_grant_claimed from public.account_identities
        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' order by kind, identifier $$,
-    $$ select * from (values ('apple', rendio.forgotten('ada-sub'), null::text, true),
-       ('device', rendio.forgotten('ada-phone'), null, true),
-       ('device', rendio.forgotten('ada-tablet'), null, false)) as t order by 1, 2 $$,
+    $$ select * from (values ('apple_digest', rendio.forgotten('ada-sub'), null::text, true),
+       ('device_digest', rendio.forgotten('ada-phone'), null, true),
+       ('device_digest', rendio.forgotten('ada-tablet'), null, false)) as t order by 1, 2 $$,
     'of her devices and her Apple id there is a digest, and whether the grant was given'
 );
 select results_eq(
     $$ select user_id, identifier from public.account_identities
-       where identifier not like 'sha256:%' $$,
+       where kind not like '%_digest' $$,
     $$ values ('bbbbbbbb-0000-4000-8000-000000000001'::uuid, 'ben-phone') $$,
     'Ben''s phone has its name'
 );
@@ -76,15 +76,17 @@ select is(
 
 -- And are forgotten once more.
 do $$ begin
-    perform rendio.forget_person('aaaaaaaa-0000-4000-8000-000000000008', '2030-01-17 08:00:00+00');
-    perform rendio.forget_person('aaaaaaaa-0000-4000-8000-000000000009', '2030-01-17 08:00:00+00');
+    perform rendio.forget_person('aaaaaaaa-0000-4000-8000-000000000008',
+        'aaaaaaaa-0000-4000-8000-000000000008', '2030-01-17 08:00:00+00');
+    perform rendio.forget_person('aaaaaaaa-0000-4000-8000-000000000009',
+        'aaaaaaaa-0000-4000-8000-000000000009', '2030-01-17 08:00:00+00');
 end $$;
 select set_eq(
     $$ select kind, identifier, initial_grant_claimed from public.account_identities
        where user_id <> 'bbbbbbbb-0000-4000-8000-000000000001' $$,
-    $$ values ('apple', rendio.forgotten('ada-sub'), true),
-       ('device', rendio.forgotten('ada-phone'), true),
-       ('device', rendio.forgotten('ada-tablet'), true) $$,
+    $$ values ('apple_digest', rendio.forgotten('ada-sub'), true),
+       ('device_digest', rendio.forgotten('ada-phone'), true),
+       ('device_digest', rendio.forgotten('ada-tablet'), true) $$,
     'one digest each; what was ever granted stays so'
 );
 select is(
@@ -93,6 +95,15 @@ select is(
     '0', 'and is not granted again'
 );
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books still agree');
+
+-- Ben was merged into somebody's account before his own could be deleted.
+update public.users set merged_into = 'aaaaaaaa-0000-4000-8000-000000000007'
+where id = 'bbbbbbbb-0000-4000-8000-000000000001';
+select throws_ok(
+    $$ select rendio.forget_person('bbbbbbbb-0000-4000-8000-000000000001',
+       'bbbbbbbb-0000-4000-8000-000000000001', '2030-01-17 08:00:00+00') $$,
+    'PT409', 'account_merged', 'what became another account''s is not deleted with his'
+);
 
 select * from finish();
 rollback;

@@ -4,11 +4,11 @@ select plan(4);
 
 select is(
     rendio.forgotten('abc'),
-    'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 'a SHA-256'
+    'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 'a SHA-256'
 );
 select is(
     rendio.forgotten('ü'),
-    'sha256:' || encode(sha256('\xc3bc'), 'hex'), 'of the UTF-8, whatever the database''s encoding'
+    encode(sha256('\xc3bc'), 'hex'), 'of the UTF-8, whatever the database''s encoding'
 );
 select isnt(rendio.forgotten('ada-phone'), rendio.forgotten('ada-phone '), 'to the last blank');
 select cmp_ok(

@@ -46,6 +46,8 @@ declare
 begin
     perform rendio.refuse_entry('bbbbbbbb-0000-4000-8000-000000000001', -6,
         rendio.clock() + interval '1 day');
+    perform rendio.refuse_entry('bbbbbbbb-0000-4000-8000-000000000001', -6,
+        rendio.clock() + interval '1 day');
 exception
     when sqlstate 'PT402' then
         get stacked diagnostics v_detail = pg_exception_detail;
@@ -53,7 +55,7 @@ exception
 end $$;
 select is(
     current_setting('story.detail')::jsonb, '{"required": 6, "available": 5}',
-    'what has expired is not there to be spent'
+    'what has expired is settled, and at the second try not there to be spent'
 );
 select lives_ok(
     $$ select rendio.refuse_entry('bbbbbbbb-0000-4000-8000-000000000001', -5,

@@ -1,0 +1,56 @@
+-- Locks: the Apple id's claim, then the guest's row, then the account's. The claim decides the race
+-- of two devices: who comes second finds an account to merge into.
+create or replace function rendio.join_apple_account(
+    p_user_id uuid,
+    p_apple_sub text,
+    p_email text,
+    p_at timestamptz,
+    out account_id uuid,
+    out replayed boolean
+)
+returns record
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_user public.users;
+    v_is_new boolean;
+begin
+    insert into public.account_identities (
+        kind, identifier, user_id, email, initial_grant_claimed, created_at
+    )
+    values ('apple', p_apple_sub, p_user_id, p_email, true, p_at)
+    on conflict do nothing;
+    v_is_new := found;
+    select i.user_id into account_id
+    from public.account_identities as i
+    where i.kind = 'apple' and i.identifier = p_apple_sub
+    for no key update;
+    select * into v_user from public.users as u where u.id = p_user_id for no key update;
+    if v_user.id is null or v_user.deleted_at is not null then
+        perform rendio.require_account(p_user_id);
+    end if;
+
+    replayed := not v_is_new and account_id in (p_user_id, v_user.merged_into);
+    if v_is_new then
+        perform rendio.upgrade_guest(v_user, p_at);
+    elsif replayed is not true then
+        perform rendio.merge_guest(v_user, account_id, p_at);
+    end if;
+    replayed := coalesce(replayed, false);
+end;
+$$;
+
+comment on function rendio.join_apple_account(uuid, text, text, timestamptz) is
+$$Make a guest the account of an Apple id, or merge it into the one that has it.
+
+account_id: who has the Apple id now. replayed: that had happened before.
+
+@raises PT404 user_not_found
+@raises PT409 account_merged
+@raises PT409 invalid_transition$$;
+
+revoke execute on function rendio.join_apple_account(uuid, text, text, timestamptz)
+from public, anon, authenticated;

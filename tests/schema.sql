@@ -170,6 +170,10 @@ create function rendio.available_credits(p_user public.users, p_at timestamp wit
     returns bigint
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.balance_of(p_user_id uuid)
+    returns bigint
+    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.caller_id()
     returns uuid
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -235,11 +239,11 @@ create function rendio.forfeit_credits(p_user_id uuid, p_at timestamp with time 
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.forget_jobs(p_user_id uuid, p_at timestamp with time zone)
+create function rendio.forget_jobs(p_people uuid[], p_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.forget_person(p_user_id uuid, p_at timestamp with time zone)
+create function rendio.forget_person(p_user_id uuid, p_account_id uuid, p_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -250,6 +254,10 @@ create function rendio.forgotten(p_identifier text)
 create function rendio.health()
     returns SETOF rendio.health_check
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+
+create function rendio.is_deleted(p_user_id uuid)
+    returns boolean
+    language sql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.is_open_guest(p_user public.users)
     returns boolean
@@ -266,6 +274,10 @@ create function rendio.is_same_person(p_owner_id uuid, p_user_id uuid)
 create function rendio.job_json(p_job public.video_jobs, p_model_name text)
     returns jsonb
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.join_apple_account(p_user_id uuid, p_apple_sub text, p_email text, p_at timestamp with time zone, OUT account_id uuid, OUT replayed boolean)
+    returns record
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.keep_outcome(p_submission public.provider_jobs, p_outcome text, p_video_url text, p_thumbnail_url text, p_error_message text, p_at timestamp with time zone)
     returns void
@@ -458,7 +470,7 @@ create table public.account_identities (
     created_at timestamp with time zone not null default rendio.clock(),
     constraint account_identities_email_check CHECK (((length(email) >= 3) AND (length(email) <= 320))),
     constraint account_identities_identifier_check CHECK (((length(identifier) >= 1) AND (length(identifier) <= 255))),
-    constraint account_identities_kind_check CHECK ((kind = ANY (ARRAY['device'::text, 'apple'::text]))),
+    constraint account_identities_kind_check CHECK ((kind = ANY (ARRAY['device'::text, 'apple'::text, 'device_digest'::text, 'apple_digest'::text]))),
     constraint account_identities_pkey PRIMARY KEY (kind, identifier)
 );
 CREATE INDEX account_identities_user_id_idx ON public.account_identities USING btree (user_id);

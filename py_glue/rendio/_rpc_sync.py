@@ -58,7 +58,7 @@ class Rpc:
         an Apple account had its initial credits stays known by a digest. Safe to repeat.
 
         Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`,
-        `AccountMerged`, `InvalidTransition`.
+        `AccountMerged`.
         """
         return self._call(
             "select pg_catalog.to_jsonb(public.delete_account({}))::text",

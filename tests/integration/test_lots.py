@@ -289,10 +289,10 @@ def set_clock(conn: psycopg.Connection[Any], now: int) -> None:
 
 @pytest.mark.once
 def test_a_fold_costs_what_came_since_the_last(books: psycopg.Connection[Any]) -> None:
-    """The same number of buffers with a hundred entries behind it and with a million."""
-    read = {entries: fold_after(books, entries) for entries in (100, 1_000_000)}
+    """About as many buffers with a million entries behind it as with ten thousand."""
+    read = {entries: fold_after(books, entries) for entries in (10_000, 1_000_000)}
     print(f"buffers of a fold: {read}")
-    assert read[1_000_000] <= read[100] + 12  # the index is two levels deeper
+    assert read[1_000_000] <= 1.5 * read[10_000]  # a level of the index, and dead rows on the way
 
 
 def fold_after(conn: psycopg.Connection[Any], entries: int) -> int:

@@ -1,13 +1,15 @@
 create or replace function rendio.is_deleted(p_user_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (
+begin
+    return exists (
         select from public.users as u where u.id = p_user_id and u.deleted_at is not null
     );
+end;
 $$;
 
 comment on function rendio.is_deleted(uuid) is

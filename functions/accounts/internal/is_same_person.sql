@@ -1,15 +1,17 @@
 create or replace function rendio.is_same_person(p_owner_id uuid, p_user_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select p_owner_id = p_user_id
+begin
+    return p_owner_id = p_user_id
         or exists (
             select from public.users as u
             where u.id = p_owner_id and u.merged_into = p_user_id
         );
+end;
 $$;
 
 comment on function rendio.is_same_person(uuid, uuid) is

@@ -1,14 +1,21 @@
 create or replace function rendio.balance_of(p_user_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select rendio.available_credits(a, rendio.clock())
-    from public.users as u
-    join public.users as a on a.id = coalesce(u.merged_into, u.id)
-    where u.id = p_user_id;
+declare
+    v_user public.users;
+begin
+    select u.* into v_user from public.users as u where u.id = p_user_id;
+    if not found then
+        return null;
+    elsif v_user.merged_into is not null then
+        select u.* into v_user from public.users as u where u.id = v_user.merged_into;
+    end if;
+    return rendio.available_credits(v_user, rendio.clock());
+end;
 $$;
 
 comment on function rendio.balance_of(uuid) is

@@ -22,7 +22,7 @@ declare
     v_wanted integer := p_limit;
     v_entry public.quota_log;
 begin
-    if p_user.ledger_seq = 0 or v_last < v_first then
+    if coalesce(p_user.ledger_seq, 0) = 0 or v_last < v_first then
         return;
     end if;
     v_month := date_trunc('month', v_last, 'UTC');

@@ -1,14 +1,18 @@
 create or replace function rendio.refund_expiry(p_user_id uuid, p_at timestamptz)
 returns timestamptz
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select p_at + rendio.refund_grace()
-    where exists (
+begin
+    if exists (
         select from public.credit_grants as g where g.user_id = p_user_id and g.expires_at <= p_at
-    );
+    ) then
+        return p_at + rendio.refund_grace();
+    end if;
+    return null;
+end;
 $$;
 
 comment on function rendio.refund_expiry(uuid, timestamptz) is

@@ -172,7 +172,7 @@ create function rendio.available_credits(p_user public.users, p_at timestamp wit
 
 create function rendio.balance_of(p_user_id uuid)
     returns bigint
-    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.caller_id()
     returns uuid
@@ -257,7 +257,7 @@ create function rendio.health()
 
 create function rendio.is_deleted(p_user_id uuid)
     returns boolean
-    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.is_open_guest(p_user public.users)
     returns boolean
@@ -269,7 +269,7 @@ create function rendio.is_refund(p_reason text)
 
 create function rendio.is_same_person(p_owner_id uuid, p_user_id uuid)
     returns boolean
-    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.job_json(p_job public.video_jobs, p_model_name text)
     returns jsonb
@@ -377,7 +377,7 @@ create function rendio.record_submission(p_user_id uuid, p_job_id uuid, p_provid
 
 create function rendio.refund_expiry(p_user_id uuid, p_at timestamp with time zone)
     returns timestamp with time zone
-    language sql stable security invoker set search_path=pg_catalog, pg_temp;
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.refund_grace()
     returns interval

@@ -119,6 +119,11 @@ def test_a_bail_out_stops_what_runs_beside_it(suite: Path, tap_database: str) ->
     assert done.output.endswith("FAILED--Further testing stopped: no disk\n")
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background is told to ignore them, and so are its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("jobs", "means"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
 )
@@ -128,7 +133,11 @@ def test_an_interrupt_ends_what_runs(
     for name in ("a", "b"):
         write(suite / f"t/slow_{name}.sql", "select plan(1); select pg_sleep(600);")
     arguments = ["-j", str(jobs), "t/slow_a.sql", "t/slow_b.sql", "--url", database]
-    running = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-c", RUN, *arguments],
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
     asleep = (
         "select count(*) from pg_stat_activity"
         " where query = 'select pg_sleep(600)' and datname = current_database()"

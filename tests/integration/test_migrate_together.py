@@ -13,7 +13,7 @@ from migrate_trees import Release, catalogue, error_of, ledger, query, steps
 from rendio import migrate
 from servers import Cluster
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

@@ -11,7 +11,7 @@ from pg_cron_clock import server_with_a_clock
 from pg_cron_compat.install import install
 from servers import Cluster
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 COMMANDS = {
     "rows": "select generate_series(1, 3)",

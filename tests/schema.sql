@@ -117,7 +117,7 @@ grant execute on function public.get_user_credits to service_role;
 
 create function public.get_video_jobs(p_user_id uuid, p_before uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 20)
     returns jsonb
-    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan;
 grant execute on function public.get_video_jobs to authenticated;
 grant execute on function public.get_video_jobs to service_role;
 

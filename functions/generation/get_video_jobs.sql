@@ -1,3 +1,4 @@
+-- One plan for everybody: made anew it would look up the ends of a large index each time.
 create or replace function public.get_video_jobs(
     p_user_id uuid,
     p_before uuid default null,
@@ -8,6 +9,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_jobs jsonb;

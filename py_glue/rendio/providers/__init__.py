@@ -1,0 +1,1 @@
+"""Providers of video: what they tell us, made into calls."""

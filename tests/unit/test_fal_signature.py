@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,7 +30,7 @@ from rendio.providers.fal.keys import (
 from rendio.providers.fal.signature import LARGEST_BODY
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-USER, JOB = uuid4(), uuid4()
+USER, JOB, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 OTHER_SECRET = bytes(32)
 
 
@@ -125,7 +125,7 @@ def test_a_changed_body(
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("X-Fal-Webhook-Request-Id", str(uuid4())),
+        ("X-Fal-Webhook-Request-Id", str(OTHER)),
         ("X-Fal-Webhook-Timestamp", str(int(NOW.timestamp()) + 1)),
         ("X-Fal-Webhook-Signature", "00" * 64),
     ],
@@ -258,8 +258,8 @@ def changed(url: str, **changes: Any) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"job": uuid4()},
-        {"user": uuid4()},
+        {"job": OTHER},
+        {"user": OTHER},
         {"attempt": 1},
         {"token": "0" * 64},
         {"token": "é"},
@@ -283,7 +283,7 @@ def test_a_url_without_a_query(receive: Callable[..., fal.Event]) -> None:
 
 
 def test_a_url_that_names_two_jobs(receive: Callable[..., fal.Event], request_: Request) -> None:
-    twice = f"{request_.webhook_url}&job={uuid4()}"
+    twice = f"{request_.webhook_url}&job={OTHER}"
     assert refusal(receive, url=twice) == "callback"
 
 

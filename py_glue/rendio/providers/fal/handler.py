@@ -1,6 +1,9 @@
 """What a webhook does to its job."""
 
+import asyncio
 import copy
+import random
+import time
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -15,8 +18,9 @@ from rendio.results import CompleteVideoJobResult, FailVideoJobResult
 C = TypeVar("C", Client, AsyncClient)
 
 # A poller that ends the same job by itself locks the submission before the job; with its start in
-# the same transaction a webhook locks the job before the submission. One of them is told to repeat.
-_TRIES = 3
+# the same transaction a webhook locks the job before the submission. One of them is told to repeat,
+# which leaves the other time to take what it waited for.
+_REPEATS = 2
 
 
 def handle(
@@ -34,9 +38,10 @@ def handle(
         ours = _on(client, _One(conn))
         if conn.info.transaction_status != TransactionStatus.IDLE:
             return _end(ours, event, credits_charged)
-        for _ in range(_TRIES - 1):
+        for _ in range(_REPEATS):
             with suppress(RetryableConflict), translated(), conn.transaction():
                 return _end(ours, event, credits_charged)
+            time.sleep(_pause())
         with conn.transaction():
             return _end(ours, event, credits_charged)
 
@@ -59,10 +64,11 @@ async def handle_async(
             ours = _on(client, _AsyncOne(conn))
             if conn.info.transaction_status != TransactionStatus.IDLE:
                 return await _async_end(ours, event, credits_charged)
-            for _ in range(_TRIES - 1):
+            for _ in range(_REPEATS):
                 with suppress(RetryableConflict), translated():
                     async with conn.transaction():
                         return await _async_end(ours, event, credits_charged)
+                await asyncio.sleep(_pause())
             async with conn.transaction():
                 return await _async_end(ours, event, credits_charged)
 
@@ -81,6 +87,10 @@ def _on(client: C, connection: Any) -> C:
     view = copy.copy(client)
     view._connections = connection
     return view
+
+
+def _pause() -> float:
+    return random.uniform(0.1, 0.3)
 
 
 def _start_of(event: Event) -> dict[str, Any]:

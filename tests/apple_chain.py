@@ -161,19 +161,28 @@ class Responder:
     leaf: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD
     intermediate: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD
     age: timedelta = timedelta(0)
-    signer: Certificate | None = None
+    signer: Certificate | None = None  # of the answer about the leaf, instead of its issuer
     http_status: int = 200
 
     def __call__(self, request: Request) -> Answer:
         assert self.chain
         asked = ocsp.load_der_ocsp_request(request.body).serial_number
         if asked == self.chain.leaf.x509.serial_number:
-            body = self._about(self.chain.leaf, self.chain.intermediate, self.leaf)
+            one, issuer, status = self.chain.leaf, self.chain.intermediate, self.leaf
+            signer = self.signer or issuer
         else:
-            body = self._about(self.chain.intermediate, self.chain.root, self.intermediate)
+            one, issuer, status = self.chain.intermediate, self.chain.root, self.intermediate
+            signer = issuer
+        body = self._answer(one, issuer, signer, status)
         return Answer(self.http_status, body, "application/ocsp-response")
 
-    def _about(self, one: Certificate, issuer: Certificate, status: ocsp.OCSPCertStatus) -> bytes:
+    def _answer(
+        self,
+        one: Certificate,
+        issuer: Certificate,
+        signer: Certificate,
+        status: ocsp.OCSPCertStatus,
+    ) -> bytes:
         answered = datetime.now(UTC) - self.age
         is_revoked = status is ocsp.OCSPCertStatus.REVOKED
         builder = (
@@ -188,7 +197,7 @@ class Responder:
                 revocation_time=answered if is_revoked else None,
                 revocation_reason=None,
             )
-            .responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.x509)
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.x509)
+            .certificates([signer.x509])
         )
-        signer = self.signer or issuer
         return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -7,9 +7,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 from rendio.client import Client
+from rendio.providers import fal
 from rendio.results import ClaimedJob
 
-PROVIDER = "fal"
+PROVIDER = fal.PROVIDER
 CALLBACK = "https://api.example.com/webhooks/fal"
 
 
@@ -52,32 +53,7 @@ def submit(job: ClaimedJob) -> Submission:
 
 
 def handle(client: Client, url: str, body: bytes, credits_charged: int | None = None) -> None:
-    """Handle a webhook; what a backend does after it has checked the signature.
-
-    Everything may come twice, late or out of order: the calls are safe to repeat.
-    """
+    """Handle a webhook as a backend does with `fal.receive`; nobody here would forge one."""
     ours = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    report = json.loads(body)
-    request_id, payload = report["request_id"], report["payload"] or {}
-    client.start_video_job(
-        user_id=UUID(ours["user"]),
-        job_id=UUID(ours["job"]),
-        provider_job_id=request_id,
-        attempt=int(ours["attempt"]),
-    )
-    event_id = f"{request_id}:{report['status']}"
-    if report["status"] == "OK" and "video" in payload:
-        client.complete_video_job(
-            provider=PROVIDER,
-            provider_job_id=request_id,
-            video_url=payload["video"]["url"],
-            event_id=event_id,
-            credits_charged=credits_charged,
-        )
-    else:
-        client.fail_video_job(
-            provider=PROVIDER,
-            provider_job_id=request_id,
-            error=report.get("payload_error") or report["error"],
-            event_id=event_id,
-        )
+    target = fal.Target(UUID(ours["user"]), UUID(ours["job"]), int(ours["attempt"]))
+    fal.handle(client, fal.decode(body, target), credits_charged=credits_charged)

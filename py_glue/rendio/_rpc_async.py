@@ -284,6 +284,29 @@ class AsyncRpc:
             ("p_user_id => %s::uuid", user_id),
         )
 
+    async def ledger_digest(
+        self,
+        *,
+        user_id: UUID,
+    ) -> str:
+        """A fingerprint of a user's ledger: 64 hex digits that change when anything in it does.
+
+        Whoever has recorded the calls can compute it without this database, and so show that no
+        entry was changed, left out, added or moved. It begins as the SHA-256 of nothing. For each
+        entry, by seq, it becomes the SHA-256 of its 32 bytes and then the entry as text:
+        seq,change,balance_after,reason,job_id,lot_seq,lot_n,is_sandbox,created_at with commas and
+        no spaces: numbers in decimal, job_id in lower case, is_sandbox True or False, created_at in
+        whole microseconds since 1970-01-01 UTC, and nothing where there is no value. A merged guest
+        and a deleted account keep the ledger they had.
+
+        Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.ledger_digest({}))::text",
+            Text,
+            ("p_user_id => %s::uuid", user_id),
+        )
+
     async def quote_generation(
         self,
         *,

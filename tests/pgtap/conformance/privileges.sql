@@ -110,7 +110,7 @@ select set_eq(
        ('add_credits', 'service_role'), ('claim_video_jobs', 'service_role'),
        ('complete_video_job', 'service_role'), ('device_check', 'service_role'),
        ('fail_video_job', 'service_role'), ('link_apple_account', 'service_role'),
-       ('reconcile_credits', 'service_role'),
+       ('ledger_digest', 'service_role'), ('reconcile_credits', 'service_role'),
        ('record_iap_purchase', 'service_role'), ('refund_video_job', 'service_role'),
        ('start_video_job', 'service_role'),
        -- The default of models.created_at; without usage on the schema nobody calls it by name.

@@ -89,6 +89,7 @@ begin
         'complete_video_job(''fal'', ''1'', ''u'')',
         'device_check(''aaaaaaaa-0000-4000-8000-000000000001'', ''phone'')',
         'fail_video_job(''fal'', ''1'', ''oh'')',
+        'ledger_digest(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'reconcile_credits()',
         'record_iap_purchase(''aaaaaaaa-0000-4000-8000-000000000001'', ''app_store'', '
             '''Production'', ''1'', ''credits_20'')',
@@ -112,7 +113,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    23, 'and every RPC was called'
+    24, 'and every RPC was called'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 -- The proof that the books agree, and what it says when somebody cooks them.
 begin;
-select plan(36);
+select plan(38);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -143,6 +143,25 @@ select is(
 select is(
     pg_temp.said_after($$ delete from public.video_jobs where prompt = 'A train.' $$),
     '{job_charge_differs_from_ledger 4 0,job_refund_differs_from_ledger 4 0}', 'a job deleted'
+);
+select is(
+    pg_temp.said_after($$
+        with twice as (
+            insert into public.quota_log
+                (user_id, seq, created_at, balance_after, change, reason, job_id)
+            select user_id, 10, '2030-02-02', 82, 4, reason, job_id from public.quota_log
+            where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and seq = 8
+            returning *
+        )
+        update public.users as u
+        set credits_remaining = t.balance_after, ledger_seq = t.seq
+        from twice as t where u.id = t.user_id $$),
+    '{refund_exceeds_charge 4 8}', 'a job that was given back twice'
+);
+select is(
+    pg_temp.said_after($$ insert into public.video_jobs_archive
+        select * from public.video_jobs where prompt = 'A plane.' $$),
+    '{job_charge_differs_from_ledger 4 8}', 'a job that was moved to the archive and stayed'
 );
 select is(
     pg_temp.said_after($$ update public.credit_grants set amount = 21

@@ -322,6 +322,11 @@ def test_rubbish_is_refused(chain: Chain, entry: str, rubbish: str) -> None:
     assert refusal(getattr(store(chain), entry), rubbish).slug == "malformed"
 
 
+def test_more_than_apple_ever_signs_is_not_even_verified(chain: Chain) -> None:
+    signed = chain.sign(transaction(later="x" * 300_000))
+    assert refusal(store(chain).purchase, signed).slug == "malformed"
+
+
 def test_half_a_transaction_is_refused(chain: Chain) -> None:
     signed = chain.sign(transaction())
     assert refusal(store(chain).purchase, signed[: len(signed) // 2]).slug == "malformed"

@@ -31,6 +31,7 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 TOKEN = "opaque-token." + "x" * 300  # longer than a transaction id may be
 KNOWN_AS = hashlib.sha256(TOKEN.encode()).hexdigest()
+DEEP = base64.urlsafe_b64encode(b"[" * 99_999).decode()
 EVENT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 ACCOUNT = UUID("3b0e6f8c-9d5f-4f0e-8a53-1d0c3a1b2c4d")
 
@@ -215,6 +216,8 @@ def with_the_public_key_as_secret() -> str:
         pytest.param(lambda: bearer().removeprefix("Bearer "), id="no scheme"),
         pytest.param(lambda: "Bearer ", id="no token"),
         pytest.param(lambda: "Bearer " + "x" * 2**20, id="1 MB of rubbish"),
+        pytest.param(lambda: "Bearer \ud800.\ud800.\ud800", id="no Unicode"),
+        pytest.param(lambda: f"Bearer {DEEP}.{DEEP}.AAAA", id="deep JSON"),
         pytest.param(lambda: "", id="empty"),
         pytest.param(lambda: None, id="none"),
     ],

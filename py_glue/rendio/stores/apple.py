@@ -179,7 +179,7 @@ def _claimed_environment(signed: str) -> object:
         raise StoreError("malformed", hint="It is longer than anything that Apple signs.")
     try:
         claims = jwt.decode(signed, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, ValueError):
         raise StoreError("malformed", hint="It is no JSON Web Signature.") from None
     for key in ("data", "summary", "appData"):
         if isinstance(within := claims.get(key), dict):

@@ -44,7 +44,7 @@ class PushTokens:
                 leeway=LEEWAY,
                 options={"require": ["aud", "exp", "iat", "iss"]},
             )
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError) as error:
             reason = type(error).__name__  # its text may quote the token
             raise StoreError("untrusted", detail={"check": reason}) from None
         if claims.get("email") != self._service_account or claims.get("email_verified") is not True:

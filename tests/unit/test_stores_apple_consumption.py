@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -95,6 +95,15 @@ def test_a_row_is_sent_as_apple_documents_it(
         "deliveryStatus": "DELIVERED",
         "consumptionPercentage": 37_500,
     }
+
+
+def test_a_row_may_be_a_dataclass(
+    clients: dict[str, AppStoreServerAPIClient], service: Service
+) -> None:
+    send_consumption(clients, make_dataclass("Row", ROW)(**ROW))
+    send_consumption(clients, ROW)
+    of_dataclass, of_dict = service.requests
+    assert (of_dataclass.path, of_dataclass.body) == (of_dict.path, of_dict.body)
 
 
 def test_a_preference_is_sent_when_there_is_one(

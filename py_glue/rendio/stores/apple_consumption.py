@@ -3,13 +3,15 @@
 ::
 
     clients = {"Production": AppStoreServerAPIClient(key, key_id, issuer_id, bundle_id, PRODUCTION)}
-    send_consumption(clients, row)  # of get_consumption_requests()
+    send_consumption(clients, row)
 
-Apple takes an answer within 12 hours of the notification, and none without the customer's consent.
+A row is one of `get_consumption_requests()`: as the client returns it, or as a dict. Apple takes
+an answer within 12 hours of the notification, and none without the customer's consent.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rendio.stores.errors import StoreError, StoreUnavailable
 
@@ -22,11 +24,14 @@ try:
 except ImportError as error:
     raise ImportError("the App Store needs Apple's library: pip install 'rendio[apple]'") from error
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 TOO_MANY_REQUESTS = 429
 
 
 def consumption_request(
-    row: Mapping[str, Any],
+    row: "Mapping[str, Any] | DataclassInstance",
     *,
     sample_content_provided: bool = True,
     refund_preference: RefundPreference | None = None,
@@ -36,20 +41,21 @@ def consumption_request(
     The credits were delivered: a transaction that was not credited has no row. The initial grant
     is the free sample; without one say `sample_content_provided=False`.
     """
-    if row["customer_consented"] is not True:
+    facts = _facts(row)
+    if facts["customer_consented"] is not True:
         raise StoreError("consent_missing", hint="Apple forbids to answer without consent.")
     return ConsumptionRequest(
         customerConsented=True,
         sampleContentProvided=sample_content_provided,
         deliveryStatus=DeliveryStatus.DELIVERED,
-        consumptionPercentage=row["consumption_percentage"],
+        consumptionPercentage=facts["consumption_percentage"],
         refundPreference=refund_preference,
     )
 
 
 def send_consumption(
     clients: Mapping[str, AppStoreServerAPIClient],
-    row: Mapping[str, Any],
+    row: "Mapping[str, Any] | DataclassInstance",
     *,
     sample_content_provided: bool = True,
     refund_preference: RefundPreference | None = None,
@@ -60,15 +66,20 @@ def send_consumption(
         sample_content_provided=sample_content_provided,
         refund_preference=refund_preference,
     )
-    client = clients.get(row["environment"])
-    if row["store"] != "app_store" or not client:
+    facts = _facts(row)
+    client = clients.get(facts["environment"])
+    if facts["store"] != "app_store" or not client:
         raise StoreError("wrong_environment", hint="There is no client for it.")
     try:
-        client.send_consumption_information(row["transaction_id"], body)
+        client.send_consumption_information(facts["transaction_id"], body)
     except APIException as error:
         raise _refusal(error) from error
     except requests.RequestException as error:
         raise StoreUnavailable(hint="The App Store Server API did not answer.") from error
+
+
+def _facts(row: "Mapping[str, Any] | DataclassInstance") -> Mapping[str, Any]:
+    return row if isinstance(row, Mapping) else asdict(row)
 
 
 def _refusal(error: APIException) -> StoreError:

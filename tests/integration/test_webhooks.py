@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from fal_sender import ACCOUNT, BASE, SECRET, Request, Sender
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from rendio import AsyncClient, Client, errors
 from rendio.providers import fal
 from rpc import COST, App
@@ -149,9 +150,12 @@ def test_after_the_start_was_recorded(
 ) -> None:
     request = sender.take(user, job, claim(app, job))
     app.call("start_video_job", user, job, request.id, 1)
-    ended = handle(receive(request, request.ok()))
+    still = "https://v3.fal.media/still.jpg"
+    payload = {"video": {"url": video(request)}, "thumbnail": {"url": still}}
+    ended = handle(receive(request, request.ok(payload=payload)))
     assert (ended.job_id, ended.status, ended.replayed) == (job, "completed", False)
     assert completed(app, user, job) == video(request)
+    assert app.call("get_video_status", user, job)["thumbnail_url"] == still
     assert events(app, request) == [f"{request.id}:OK"]
 
 
@@ -353,6 +357,28 @@ def test_within_the_caller_s_transaction_async(
     request = sender.take(user, job)
     asyncio.run(_within(app.url, receive(request, request.ok()), commits))
     assert app.status(user, job) == ("completed" if commits else "pending", None)
+
+
+def test_a_refusal_within_the_caller_s_transaction(
+    app: App, sender: Sender, receive: Receive, user: UUID, job: UUID
+) -> None:
+    """It has no savepoint: what writes in one costs the caller a transaction id of its own."""
+    request = sender.take(user, job)
+    event = receive(request, request.ok())
+
+    async def refused() -> TransactionStatus:
+        async with await psycopg.AsyncConnection.connect(app.url) as conn:
+            await conn.execute("select 1")
+            with pytest.raises(errors.InvalidArgument):
+                await fal.handle_async(AsyncClient(conn), event, credits_charged=COST + 1)
+            return conn.info.transaction_status
+
+    with psycopg.connect(app.url) as conn:
+        conn.execute("select 1")
+        with pytest.raises(errors.InvalidArgument):
+            fal.handle(Client(conn), event, credits_charged=COST + 1)
+        assert conn.info.transaction_status == TransactionStatus.INERROR
+    assert asyncio.run(refused()) == TransactionStatus.INERROR
 
 
 # --- at the same moment ---------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def read_target(url: str, secrets: Sequence[bytes]) -> Target:
     have come: the longest timeout of a model, and two hours.
     """
     try:
-        given = parse_qs(urlsplit(url).query, max_num_fields=32)
+        given = parse_qs(urlsplit(url).query)
         (user_id,), (job_id,), (attempt,), (token,) = (
             given[name] for name in ("user", "job", "attempt", "token")
         )

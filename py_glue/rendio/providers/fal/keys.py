@@ -83,18 +83,18 @@ class FalKeys:
         """
         held = self._held
         if held is None or self._clock() - held.fetched_at >= FETCH_AFTER:
-            held = self._newer_than(held)
+            held = self._refetched()
         if held.have_signed(message, signature):
             return True
-        newer = self._newer_than(held)
+        newer = self._refetched()
         return newer is not held and newer.have_signed(message, signature)
 
-    def _newer_than(self, seen: _KeySet | None) -> _KeySet:
-        """Return newer keys where they can be had now, else those that are held."""
+    def _refetched(self) -> _KeySet:
+        """Return newer keys where they may be asked for now, else those that are held."""
         with self._lock:
             now = self._clock()
-            # Another thread may have fetched while this one waited for the lock.
-            if self._held is seen and (self._fetch_from is None or now >= self._fetch_from):
+            # Nor does a thread ask that waited for the lock while another did.
+            if self._fetch_from is None or now >= self._fetch_from:
                 self._fetch_from = now + FETCH_EVERY
                 self._refresh(now)
             held = self._held

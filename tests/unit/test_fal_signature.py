@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -376,6 +377,7 @@ def fails() -> bytes:
         lambda: b'{"keys": [{"crv": "Ed25519", "x": "AA"}]}',
         lambda: b'{"keys": [{"crv": "Ed25519", "x": 1}]}',
         lambda: b"\xff",
+        lambda: b"[" * 64 * 1024,
     ],
 )
 def test_a_failing_fetch_keeps_the_old_keys_while_they_are_valid(
@@ -452,6 +454,9 @@ class JwksServer(BaseHTTPRequestHandler):
     document: bytes
 
     def do_GET(self) -> None:
+        if self.path == "/rubbish":
+            self.wfile.write(b"rubbish\r\n\r\n")
+            return
         self.send_response(200 if self.path == "/.well-known/jwks.json" else 503)
         self.end_headers()
         self.wfile.write(self.document)
@@ -469,8 +474,9 @@ def test_keys_over_http(
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         assert receive(keys=FalKeys(lambda: fetch_jwks(f"{url}/.well-known/jwks.json")))
-        with pytest.raises(fal.KeysUnavailable):
-            receive(keys=FalKeys(lambda: fetch_jwks(f"{url}/elsewhere")))
+        for path in ("elsewhere", "rubbish"):
+            with pytest.raises(fal.KeysUnavailable):
+                receive(keys=FalKeys(partial(fetch_jwks, f"{url}/{path}")))
         server.shutdown()
     with pytest.raises(fal.KeysUnavailable):
         receive(keys=FalKeys(lambda: fetch_jwks(url)))

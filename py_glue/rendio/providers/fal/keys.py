@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.request import Request, urlopen
 
 from rendio.providers.fal.errors import KeysUnavailable
@@ -30,8 +31,11 @@ def fetch_jwks(url: str = JWKS_URL) -> bytes:
     """Fetch the key set; an OSError when that fails."""
     request = Request(url, headers={"User-Agent": "rendio", "Accept": "application/json"})
     # Less than the 15 seconds that fal waits for our answer.
-    with urlopen(request, timeout=5) as response:
-        return bytes(response.read(64 * 1024))
+    try:
+        with urlopen(request, timeout=5) as response:
+            return bytes(response.read(64 * 1024))
+    except HTTPException as error:
+        raise OSError(f"{url} does not answer as HTTP does: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class _KeySet:
             published = json.loads(document)["keys"]
             ours = [key["x"] for key in published if key.get("crv") == "Ed25519"]
             keys = tuple(Ed25519PublicKey.from_public_bytes(_base64url(x)) for x in ours)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a key set: {error!r}") from error
         if not keys:
             raise ValueError("a key set without a key of Ed25519")

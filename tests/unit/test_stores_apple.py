@@ -222,7 +222,7 @@ def test_a_notification_without_data_names_its_app_elsewhere(
 # --- signed by somebody else ----------------------------------------------------------------------
 
 LONG_AGO = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
-LATER = (datetime(2027, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC))
+LATER = (datetime(2026, 6, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC))  # than it signed
 
 
 @pytest.mark.parametrize(

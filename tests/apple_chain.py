@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from loopback import Answer, Request
 
 LEAF_MARK = "1.2.840.113635.100.6.11.1"
@@ -90,6 +90,7 @@ def issue(
     mark: str | None = None,
     valid: Validity = ALWAYS,
     ocsp_url: str | None = None,
+    may_answer: bool = False,
 ) -> Certificate:
     """Make a certificate that OpenSSL's strict mode takes, signed by another or by itself."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
@@ -117,6 +118,9 @@ def issue(
         location = x509.UniformResourceIdentifier(ocsp_url)
         about = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)
         builder = builder.add_extension(x509.AuthorityInformationAccess([about]), critical=False)
+    if may_answer:
+        answers = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+        builder = builder.add_extension(answers, critical=False)
     return Certificate(builder.sign(signer, hashes.SHA256()), key)
 
 

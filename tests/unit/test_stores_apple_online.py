@@ -83,12 +83,23 @@ def test_a_good_answer_of_yesterday_is_refused(chain: Chain, responder: Responde
     assert caught.value.slug == "untrusted"
 
 
-@pytest.mark.parametrize("issued", [False, True])
+def test_an_issuer_may_let_another_answer(chain: Chain, responder: Responder) -> None:
+    responder.signer = issue("Responder", by=chain.intermediate, may_answer=True)
+    assert store(chain).purchase(chain.sign(TRANSACTION))
+
+
+@pytest.mark.parametrize(
+    ("is_issued", "may_answer"),
+    [
+        pytest.param(False, True, id="not the issuer's"),
+        pytest.param(True, False, id="the issuer's, for something else"),
+    ],
+)
 def test_a_good_answer_of_somebody_else_is_refused(
-    chain: Chain, responder: Responder, issued: bool
+    chain: Chain, responder: Responder, is_issued: bool, may_answer: bool
 ) -> None:
-    # Issued by the same authority, but not to answer for it.
-    responder.signer = issue("Somebody", by=chain.intermediate if issued else None)
+    by = chain.intermediate if is_issued else None
+    responder.signer = issue("Somebody", by=by, may_answer=may_answer)
     with pytest.raises(StoreError) as caught:
         store(chain).purchase(chain.sign(TRANSACTION))
     assert caught.value.slug == "untrusted"

@@ -36,6 +36,7 @@ create table public.users (
     merged_into uuid,
     deleted_at timestamptz,
     is_guest boolean not null default true,
+    is_blocked boolean not null default false,
     tier rendio.user_tier not null default 'free',
     language rendio.language_tag not null default 'en',
     theme_preference rendio.theme not null default 'system'
@@ -73,6 +74,9 @@ comment on column public.users.merged_into is
 comment on column public.users.deleted_at is
     'When the account was deleted; the row stays, because its ledger does.';
 comment on column public.users.is_guest is 'True until an identity provider vouches for the user.';
+comment on column public.users.is_blocked is
+    'True while the user owes credits of a refunded purchase and may spend none (see
+purchase_revocations).';
 comment on column public.users.tier is 'free or premium.';
 comment on column public.users.language is 'BCP 47 tag of the app''s language: en, pt-BR.';
 comment on column public.users.theme_preference is 'light, dark or system.';

@@ -20,6 +20,9 @@ create table public.app_settings (
     constraint app_settings_sandbox_purchases_check check (
         key <> 'sandbox_purchases' or value in ('"off"', '"listed"', '"capped"')
     ),
+    constraint app_settings_refund_shortfall_check check (
+        key <> 'refund_shortfall' or value in ('"forgive"', '"debt"', '"block"')
+    ),
     constraint app_settings_sandbox_testers_check check (
         key <> 'sandbox_testers' or jsonb_typeof(value) = 'array'
     )
@@ -41,7 +44,13 @@ insert into public.app_settings (key, value, description) values
     '"capped" (up to sandbox_credit_cap for each user). App Review buys in the sandbox.'
 ),
 ('sandbox_credit_cap', '100', 'Credits that one user can get from sandbox purchases in all.'),
-('sandbox_testers', '[]', 'User ids that sandbox purchases are granted to when "listed".');
+('sandbox_testers', '[]', 'User ids that sandbox purchases are granted to when "listed".'),
+(
+    'refund_shortfall', '"debt"',
+    'What becomes of refunded credits that were spent already: "forgive" nothing, "debt" the next '
+    'paid credits repay them, "block" likewise, and until then nothing can be spent. Refunds in a '
+    'store''s sandbox are forgiven.'
+);
 
 -- A claim: the primary key decides every race. No foreign keys (a reference to users would lock
 -- the hot user's row in share mode once more on every call) and no index on expires_at: an

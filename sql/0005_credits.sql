@@ -101,7 +101,6 @@ create table public.credit_grants (
     remaining bigint not null,
     expires_at timestamptz not null default 'infinity',
     created_at timestamptz not null,
-    voided_seq bigint,
     origin uuid not null default gen_random_uuid(),
     primary key (user_id, seq, n),
     constraint credit_grants_remaining_check check (remaining between 0 and amount)
@@ -124,8 +123,6 @@ comment on column public.credit_grants.amount is 'Credits in the lot at first.';
 comment on column public.credit_grants.remaining is 'Credits left, as of users.lots_seq.';
 comment on column public.credit_grants.expires_at is 'When what is left is lost; infinity: never.';
 comment on column public.credit_grants.created_at is 'When the credits came.';
-comment on column public.credit_grants.voided_seq is
-    'The last ledger entry before the store took the purchase back; null unless it did.';
 comment on column public.credit_grants.origin is
     'The ledger entry (quota_log.id) that first brought the credits, whatever has moved them since:
 a refund, a merge.';

@@ -34,6 +34,16 @@ create function public.add_credits(p_user_id uuid, p_amount integer, p_reason te
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.add_credits to service_role;
 
+create function public.answer_consumption_request(p_store text, p_environment text, p_notification_id text)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.answer_consumption_request to service_role;
+
+create function public.apply_store_notification(p_store text, p_environment text, p_notification_id text, p_type text, p_transaction_id text, p_payload jsonb DEFAULT '{}'::jsonb, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.apply_store_notification to service_role;
+
 create function public.balance_at(p_user_id uuid, p_at timestamp with time zone)
     returns bigint
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
@@ -84,6 +94,11 @@ create function public.generate_video_atomic(p_user_id uuid, p_model_id uuid, p_
 grant execute on function public.generate_video_atomic to authenticated;
 grant execute on function public.generate_video_atomic to service_role;
 
+create function public.get_consumption_requests(p_limit integer DEFAULT 20)
+    returns jsonb
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.get_consumption_requests to service_role;
+
 create function public.get_credit_history(p_user_id uuid, p_before_seq bigint DEFAULT NULL::bigint, p_limit integer DEFAULT 20, p_before_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
     returns jsonb
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
@@ -127,11 +142,6 @@ create function public.get_video_status(p_user_id uuid, p_job_id uuid)
 grant execute on function public.get_video_status to authenticated;
 grant execute on function public.get_video_status to service_role;
 
-create function public.ledger_digest(p_user_id uuid)
-    returns text
-    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
-grant execute on function public.ledger_digest to service_role;
-
 create function public.link_apple_account(p_user_id uuid, p_apple_sub text, p_email text DEFAULT NULL::text)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
@@ -148,7 +158,7 @@ create function public.reconcile_credits(p_user_id uuid DEFAULT NULL::uuid)
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan;
 grant execute on function public.reconcile_credits to service_role;
 
-create function public.record_iap_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text, p_purchased_at timestamp with time zone DEFAULT now(), p_app_account_token uuid DEFAULT NULL::uuid)
+create function public.record_iap_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text, p_purchased_at timestamp with time zone DEFAULT now(), p_app_account_token uuid DEFAULT NULL::uuid, p_quantity integer DEFAULT 1)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.record_iap_purchase to service_role;
@@ -158,10 +168,29 @@ create function public.refund_video_job(p_user_id uuid, p_job_id uuid, p_reason 
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.refund_video_job to service_role;
 
+create function public.set_consumption_consent(p_user_id uuid, p_consented boolean)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.set_consumption_consent to authenticated;
+grant execute on function public.set_consumption_consent to service_role;
+
 create function public.start_video_job(p_user_id uuid, p_job_id uuid, p_provider_job_id text, p_attempt integer DEFAULT NULL::integer)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.start_video_job to service_role;
+
+create function public.waive_credit_debt(p_user_id uuid)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.waive_credit_debt to service_role;
+
+create function rendio.apply_charge(p_notification public.store_notifications, p_claim public.iap_transactions, p_at timestamp with time zone)
+    returns public.store_notifications
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.apply_revocation(p_notification public.store_notifications, p_claim public.iap_transactions, p_at timestamp with time zone)
+    returns public.store_notifications
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.archive_jobs(p_limit integer DEFAULT 1000)
     returns bigint
@@ -187,15 +216,23 @@ create function rendio.caller_is_service()
     returns boolean
     language sql stable security invoker;
 
+create function rendio.check_notification(p_store text, p_environment text, p_notification_id text, p_type text, p_transaction_id text, p_payload jsonb, p_occurred_at timestamp with time zone)
+    returns void
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.check_object(p_value jsonb, p_argument text)
+    returns void
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.check_page(p_limit integer)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.check_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text, p_purchased_at timestamp with time zone)
+create function rendio.check_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text, p_purchased_at timestamp with time zone, p_quantity integer)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.check_settings(p_settings jsonb)
+create function rendio.check_store(p_store text, p_environment text)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
@@ -203,12 +240,12 @@ create function rendio.check_text(p_value text, p_argument text, p_limit integer
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.chunk_end(p_from uuid, p_until uuid)
-    returns uuid
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
 create function rendio.claim_idempotency_key(p_user_id uuid, p_key uuid, p_operation text, p_request_hash bytea, p_response jsonb, p_job_id uuid, p_at timestamp with time zone)
     returns jsonb
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.claim_transaction(p_store text, p_environment text, p_transaction_id text, p_at timestamp with time zone)
+    returns public.iap_transactions
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 50000)
@@ -219,6 +256,30 @@ create function rendio.clock()
     returns timestamp with time zone
     language sql volatile parallel safe security invoker;
 grant execute on function rendio.clock to service_role;
+
+create function rendio.collect_debt(p_debt public.purchase_revocations, p_at timestamp with time zone, p_paid_seq bigint)
+    returns bigint
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.collect_debts(p_user_id uuid, p_at timestamp with time zone, p_paid_seq bigint DEFAULT NULL::bigint)
+    returns bigint
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.consents(p_user_id uuid)
+    returns boolean
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.consumed_credits(p_claim public.iap_transactions)
+    returns bigint
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.credit_purchase(p_claim public.iap_transactions, p_user_id uuid, p_product_id text, p_quantity integer, p_purchased_at timestamp with time zone, p_at timestamp with time zone)
+    returns public.iap_transactions
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.credits_owed(p_user_id uuid)
+    returns bigint
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.draw_lots(p_state rendio.lot_state, p_entry public.quota_log)
     returns rendio.lot_state
@@ -292,6 +353,10 @@ create function rendio.keep_outcome(p_submission public.provider_jobs, p_outcome
     returns void
     language sql volatile security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.latest_revocation(p_claim public.iap_transactions)
+    returns public.store_notifications
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.ledger_page(p_user public.users, p_until timestamp with time zone, p_before_seq bigint, p_limit integer, p_from timestamp with time zone DEFAULT '-infinity'::timestamp with time zone)
     returns SETOF public.quota_log
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -302,6 +367,10 @@ create function rendio.live_lots(p_user public.users, p_at timestamp with time z
 
 create function rendio.lock_job(p_user_id uuid, p_job_id uuid)
     returns public.video_jobs
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.lock_person(p_user_id uuid)
+    returns public.users
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.lock_submission(p_provider text, p_provider_job_id text, p_event_id text)
@@ -320,11 +389,19 @@ create function rendio.move_credits(p_guest_id uuid, p_account_id uuid, p_at tim
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.next_uuid(p_id uuid)
-    returns uuid
-    language plpgsql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+create function rendio.move_debts(p_guest_id uuid, p_account_id uuid)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.open_lot(p_user public.users, p_entry public.quota_log, p_expires_at timestamp with time zone)
+create function rendio.notification_json(p_notification public.store_notifications, p_replayed boolean)
+    returns jsonb
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.notification_kind(p_type text)
+    returns text
+    language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.open_lot(p_user public.users, p_entry public.quota_log, p_expires_at timestamp with time zone, p_origin uuid)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -332,11 +409,15 @@ create function rendio.partition_name(p_policy rendio.partition_policies, p_from
     returns text
     language sql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.payload_number(p_payload jsonb, p_key text, p_limit bigint)
+    returns bigint
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.people_of(p_user_id uuid)
     returns SETOF uuid
     language sql stable security invoker;
 
-create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_lot_seq bigint DEFAULT NULL::bigint, p_lot_n smallint DEFAULT NULL::smallint)
+create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_lot_seq bigint DEFAULT NULL::bigint, p_lot_n smallint DEFAULT NULL::smallint, p_origin uuid DEFAULT NULL::uuid)
     returns public.quota_log
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -380,46 +461,6 @@ create function rendio.raise_too_large(p_argument text, p_limit text)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.reconcile_balances(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_chain(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_draws(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_holds(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_job_status(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_jobs(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_lot_balances(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_lots(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_partitions(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
-create function rendio.reconcile_purchases(p_from uuid, p_until uuid)
-    returns SETOF rendio.discrepancy
-    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
-
 create function rendio.record_event(p_source text, p_event_id text, p_subject text, p_kind text, p_at timestamp with time zone)
     returns void
     language sql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -436,7 +477,7 @@ create function rendio.refund_grace()
     returns interval
     language sql immutable parallel safe security invoker;
 
-create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone)
+create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone, p_is_spent boolean DEFAULT false)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -444,7 +485,11 @@ create function rendio.refuse_model(p_model_id uuid)
     returns void
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.replay_purchase(p_user_id uuid, p_store text, p_environment text, p_transaction_id text, p_product_id text)
+create function rendio.replay_notification(p_store text, p_environment text, p_notification_id text, p_type text, p_transaction_id text)
+    returns jsonb
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.replay_purchase(p_first public.iap_transactions, p_user_id uuid, p_product_id text)
     returns jsonb
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
@@ -468,8 +513,20 @@ create function rendio.return_to_lots(p_state rendio.lot_state, p_entry public.q
     returns rendio.lot_state
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.reverse_revocation(p_before public.purchase_revocations, p_revoked bigint, p_at timestamp with time zone, p_is_sandbox boolean)
+    returns bigint
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.revoked_share(p_kind text, p_payload jsonb)
+    returns integer
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
     returns integer
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.set_blocked(p_user_id uuid)
+    returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.setting(p_key text)
@@ -482,6 +539,10 @@ create function rendio.settle_expired_credits(p_limit integer DEFAULT 1000)
 
 create function rendio.settle_expiry(p_user_id uuid, p_at timestamp with time zone)
     returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.settle_revocation(p_claim public.iap_transactions, p_at timestamp with time zone)
+    returns bigint
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.sweep_stuck_jobs(p_limit integer DEFAULT 500)
@@ -511,6 +572,10 @@ create function rendio.uuid_v7(p_at timestamp with time zone)
 create function rendio.version()
     returns text
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.waive_debts(p_user_id uuid)
+    returns bigint
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create schema rendio authorization rendio_owner;
 
@@ -543,6 +608,7 @@ CASE
 END)),
     constraint app_settings_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     constraint app_settings_pkey PRIMARY KEY (key),
+    constraint app_settings_refund_shortfall_check CHECK (((key <> 'refund_shortfall'::text) OR (value = ANY (ARRAY['"forgive"'::jsonb, '"debt"'::jsonb, '"block"'::jsonb])))),
     constraint app_settings_sandbox_purchases_check CHECK (((key <> 'sandbox_purchases'::text) OR (value = ANY (ARRAY['"off"'::jsonb, '"listed"'::jsonb, '"capped"'::jsonb])))),
     constraint app_settings_sandbox_testers_check CHECK (((key <> 'sandbox_testers'::text) OR (jsonb_typeof(value) = 'array'::text)))
 );
@@ -558,6 +624,17 @@ create table public.catalog_version (
     constraint catalog_version_singleton_check CHECK (singleton)
 );
 alter table public.catalog_version enable row level security;
+
+create table public.consumption_consents (
+    user_id uuid not null,
+    consented_at timestamp with time zone not null,
+    constraint consumption_consents_pkey PRIMARY KEY (user_id),
+    constraint consumption_consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
+);
+alter table public.consumption_consents enable row level security;
+create policy consumption_consents_select_service on public.consumption_consents for select to service_role
+    using true;
+grant select on public.consumption_consents to service_role;
 
 create table public.credit_draws (
     user_id uuid not null,
@@ -585,7 +662,6 @@ create table public.credit_grants (
     remaining bigint not null,
     expires_at timestamp with time zone not null default 'infinity'::timestamp with time zone,
     created_at timestamp with time zone not null,
-    voided_seq bigint,
     origin uuid not null default gen_random_uuid(),
     constraint credit_grants_amount_check CHECK ((amount > 0)),
     constraint credit_grants_kind_check CHECK ((kind = ANY (ARRAY['paid'::text, 'promotional'::text]))),
@@ -620,14 +696,17 @@ create table public.iap_transactions (
     store text not null,
     environment text not null,
     transaction_id text not null,
-    user_id uuid not null,
-    product_id text not null,
-    credits_added integer not null,
+    user_id uuid,
+    product_id text,
+    quantity integer not null default 1,
+    credits_added integer not null default 0,
     ledger_seq bigint,
-    purchased_at timestamp with time zone not null,
+    purchased_at timestamp with time zone,
     created_at timestamp with time zone not null,
+    constraint iap_transactions_buyer_check CHECK (((num_nulls(user_id, product_id, purchased_at) = ANY (ARRAY[0, 3])) AND ((user_id IS NOT NULL) OR (credits_added = 0)))),
     constraint iap_transactions_credits_added_check CHECK ((credits_added >= 0)),
     constraint iap_transactions_pkey PRIMARY KEY (store, environment, transaction_id),
+    constraint iap_transactions_quantity_check CHECK (((quantity >= 1) AND (quantity <= 100))),
     constraint iap_transactions_transaction_id_check CHECK (((length(transaction_id) >= 1) AND (length(transaction_id) <= 255)))
 );
 CREATE INDEX iap_transactions_user_id_idx ON public.iap_transactions USING btree (user_id);
@@ -710,6 +789,24 @@ create policy provider_jobs_select_service on public.provider_jobs for select to
     using true;
 grant select on public.provider_jobs to service_role;
 
+create table public.purchase_revocations (
+    user_id uuid not null,
+    origin uuid not null,
+    revoked bigint not null,
+    recovered bigint not null default 0,
+    policy text not null,
+    created_at timestamp with time zone not null,
+    constraint purchase_revocations_pkey PRIMARY KEY (user_id, origin),
+    constraint purchase_revocations_policy_check CHECK ((policy = ANY (ARRAY['forgive'::text, 'debt'::text, 'block'::text]))),
+    constraint purchase_revocations_recovered_check CHECK (((recovered >= 0) AND (recovered <= revoked))),
+    constraint purchase_revocations_revoked_check CHECK ((revoked >= 0)),
+    constraint purchase_revocations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
+);
+alter table public.purchase_revocations enable row level security;
+create policy purchase_revocations_select_service on public.purchase_revocations for select to service_role
+    using true;
+grant select on public.purchase_revocations to service_role;
+
 create table public.quota_log (
     user_id uuid not null,
     seq bigint not null,
@@ -734,6 +831,34 @@ revoke delete, truncate, update on public.quota_log from rendio_owner;
 grant select on public.quota_log to authenticated;
 grant select on public.quota_log to service_role;
 
+create table public.store_notifications (
+    store text not null,
+    environment text not null,
+    notification_id text not null,
+    type text not null,
+    transaction_id text,
+    payload jsonb not null,
+    occurred_at timestamp with time zone not null,
+    received_at timestamp with time zone not null,
+    revoked_share integer,
+    action text not null,
+    credits_changed bigint not null default 0,
+    due_at timestamp with time zone,
+    answered_at timestamp with time zone,
+    constraint store_notifications_action_check CHECK ((action = ANY (ARRAY['credited'::text, 'already_credited'::text, 'revoked'::text, 'reversed'::text, 'outdated'::text, 'waiting'::text, 'declined'::text, 'consumption_requested'::text, 'test'::text, 'ignored'::text]))),
+    constraint store_notifications_notification_id_check CHECK (((length(notification_id) >= 1) AND (length(notification_id) <= 255))),
+    constraint store_notifications_pkey PRIMARY KEY (store, environment, notification_id),
+    constraint store_notifications_revoked_share_check CHECK (((revoked_share >= 0) AND (revoked_share <= 100000))),
+    constraint store_notifications_transaction_id_check CHECK (((length(transaction_id) >= 1) AND (length(transaction_id) <= 255))),
+    constraint store_notifications_type_check CHECK (((length(type) >= 1) AND (length(type) <= 255)))
+);
+CREATE INDEX store_notifications_due_at_idx ON public.store_notifications USING btree (due_at) WHERE ((answered_at IS NULL) AND (due_at IS NOT NULL));
+CREATE INDEX store_notifications_revocations_idx ON public.store_notifications USING btree (store, environment, transaction_id, occurred_at, notification_id) WHERE (revoked_share IS NOT NULL);
+alter table public.store_notifications enable row level security;
+create policy store_notifications_select_service on public.store_notifications for select to service_role
+    using true;
+grant select on public.store_notifications to service_role;
+
 create table public.users (
     id uuid not null default gen_random_uuid(),
     credits_remaining rendio.balance not null default 0,
@@ -747,6 +872,7 @@ create table public.users (
     merged_into uuid,
     deleted_at timestamp with time zone,
     is_guest boolean not null default true,
+    is_blocked boolean not null default false,
     tier rendio.user_tier not null default 'free'::text,
     language rendio.language_tag not null default 'en'::text,
     theme_preference rendio.theme not null default 'system'::text,

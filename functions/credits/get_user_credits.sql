@@ -14,7 +14,9 @@ begin
         'credits_remaining', rendio.available_credits(v_user, rendio.clock()),
         'credits_total', v_user.credits_total,
         'tier', v_user.tier,
-        'is_guest', v_user.is_guest
+        'is_guest', v_user.is_guest,
+        'credits_owed', rendio.credits_owed(p_user_id),
+        'is_blocked', v_user.is_blocked
     );
 end;
 $$;
@@ -22,9 +24,10 @@ $$;
 comment on function public.get_user_credits(uuid) is
 $$A user's balance, without what has expired.
 
-credits_total is all that was ever granted or bought.
+credits_total is all that was ever granted or bought. credits_owed is what the next purchase pays
+first: credits of refunded purchases that had been spent. While is_blocked nothing can be spent.
 
-@returns {credits_remaining: bigint, credits_total: bigint, tier: text, is_guest: boolean}
+@returns {credits_remaining: bigint, credits_total: bigint, tier: text, is_guest: boolean, credits_owed: bigint, is_blocked: boolean}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

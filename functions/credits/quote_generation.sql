@@ -21,7 +21,7 @@ begin
     if p_model_id is null then
         perform rendio.raise_invalid('p_model_id', 'required');
     end if;
-    perform rendio.check_settings(v_settings);
+    perform rendio.check_object(v_settings, 'p_settings');
     v_user := rendio.require_account(p_user_id);
     select rendio.price(m.cost_per_generation, m.price_rule, v_settings) into v_cost
     from public.models as m
@@ -42,6 +42,7 @@ begin
         'refusal', case
             when v_user.merged_into is not null then 'account_merged'
             when v_available < v_cost then 'insufficient_credits'
+            when v_user.is_blocked then 'account_blocked'
         end,
         'lots', (
             select coalesce(
@@ -66,8 +67,8 @@ comment on function public.quote_generation(uuid, uuid, jsonb) is
 $$What a generation would cost now, from which lots it would be taken, and what would stop it.
 
 Writes nothing and promises nothing: prices and balances may change until the call.
-refusal is null, or the error that generate_video_atomic would raise: insufficient_credits or
-account_merged. lots is empty when the credits do not suffice.
+refusal is null, or the error that generate_video_atomic would raise: insufficient_credits,
+account_blocked or account_merged. lots is empty when the credits do not suffice.
 
 p_settings: as for generate_video_atomic; null is {}.
 

@@ -93,6 +93,7 @@ begin
             where u.id = p_user_id
                 and u.credits_remaining >= v_cost
                 and u.merged_into is null
+                and not u.is_blocked
                 and u.next_expiry_at > greatest(u.ledger_at, v_now)
             returning u.ledger_seq, u.ledger_at, u.credits_remaining
         ),
@@ -116,7 +117,7 @@ begin
             v_now + interval '15 minutes'
         from balance as b;
         exit when found;
-        perform rendio.refuse_entry(p_user_id, -v_cost, v_now);
+        perform rendio.refuse_entry(p_user_id, -v_cost, v_now, true);
     end loop;
     return jsonb_build_object(
         'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false
@@ -141,6 +142,7 @@ p_idempotency_key: a random uuid, made once for the request and sent again with 
 @raises PT401 not_authenticated
 @raises PT402 insufficient_credits
 @raises PT403 not_your_account
+@raises PT403 account_blocked
 @raises PT404 user_not_found
 @raises PT404 model_not_found
 @raises PT409 account_merged

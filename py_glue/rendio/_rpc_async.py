@@ -10,6 +10,8 @@ from uuid import UUID
 from rendio._wire import Given, default, jsonb, unless_none
 from rendio.results import (
     AddCreditsResult,
+    AnswerConsumptionRequestResult,
+    ApplyStoreNotificationResult,
     CancelVideoJobResult,
     ClaimVideoJobsResult,
     CompleteVideoJobResult,
@@ -19,6 +21,7 @@ from rendio.results import (
     Discrepancy,
     FailVideoJobResult,
     GenerateVideoAtomicResult,
+    GetConsumptionRequestsResult,
     GetCreditHistoryResult,
     GetCreditLotsResult,
     GetCreditStatementResult,
@@ -30,7 +33,9 @@ from rendio.results import (
     QuoteGenerationResult,
     RecordIapPurchaseResult,
     RefundVideoJobResult,
+    SetConsumptionConsentResult,
     StartVideoJobResult,
+    WaiveCreditDebtResult,
 )
 
 T = TypeVar("T")
@@ -274,7 +279,9 @@ class AsyncRpc:
     ) -> GetUserCreditsResult:
         """A user's balance, without what has expired.
 
-        credits_total is all that was ever granted or bought.
+        credits_total is all that was ever granted or bought. credits_owed is what the next purchase
+        pays first: credits of refunded purchases that had been spent. While is_blocked nothing can
+        be spent.
 
         Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`.
         """
@@ -318,8 +325,8 @@ class AsyncRpc:
         it.
 
         Writes nothing and promises nothing: prices and balances may change until the call. refusal
-        is None, or the error that generate_video_atomic would raise: insufficient_credits or
-        account_merged. lots is empty when the credits do not suffice.
+        is None, or the error that generate_video_atomic would raise: insufficient_credits,
+        account_blocked or account_merged. lots is empty when the credits do not suffice.
 
         settings: as for generate_video_atomic; None is {}.
 
@@ -353,6 +360,26 @@ class AsyncRpc:
             "select pg_catalog.to_jsonb(public.reconcile_credits({}))::text",
             Discrepancy.from_json,
             ("p_user_id => %s::uuid", unless_none(user_id)),
+        )
+
+    async def waive_credit_debt(
+        self,
+        *,
+        user_id: UUID,
+    ) -> WaiveCreditDebtResult:
+        """Forgive what a user owes for refunded purchases, and let it spend again.
+
+        For support. Safe to repeat. What a job gives back to a refunded purchase is taken all the
+        same.
+
+        user_id: the user; of a merged guest its account.
+
+        Raises `ServiceOnly`, `UserNotFound`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.waive_credit_debt({}))::text",
+            WaiveCreditDebtResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
         )
 
     async def cancel_video_job(
@@ -500,7 +527,8 @@ class AsyncRpc:
         idempotency_key: a random uuid, made once for the request and sent again with each retry.
 
         Raises `InvalidArgument`, `NotAuthenticated`, `InsufficientCredits`, `NotYourAccount`,
-        `UserNotFound`, `ModelNotFound`, `AccountMerged`, `PayloadTooLarge`, `IdempotencyKeyReused`.
+        `AccountBlocked`, `UserNotFound`, `ModelNotFound`, `AccountMerged`, `PayloadTooLarge`,
+        `IdempotencyKeyReused`.
         """
         return await self._call(
             "select pg_catalog.to_jsonb(public.generate_video_atomic({}))::text",
@@ -605,6 +633,99 @@ class AsyncRpc:
             ("p_attempt => %s::integer", unless_none(attempt)),
         )
 
+    async def answer_consumption_request(
+        self,
+        *,
+        store: str,
+        environment: str,
+        notification_id: str,
+    ) -> AnswerConsumptionRequestResult:
+        """Note that a store has been told how much of a purchase was consumed. Safe to repeat.
+
+        store: app_store or google_play.
+        environment: Production or Sandbox.
+        notification_id: of the request, as get_consumption_requests lists it.
+
+        Raises `InvalidArgument`, `ServiceOnly`, `ConsumptionRequestNotFound`, `PayloadTooLarge`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.answer_consumption_request({}))::text",
+            AnswerConsumptionRequestResult.from_json,
+            ("p_store => %s::text", store),
+            ("p_environment => %s::text", environment),
+            ("p_notification_id => %s::text", notification_id),
+        )
+
+    async def apply_store_notification(
+        self,
+        *,
+        store: str,
+        environment: str,
+        notification_id: str,
+        type: str,
+        transaction_id: str | None,
+        payload: dict[str, Any] | None = default("'{}'"),
+        occurred_at: datetime | None = None,
+    ) -> ApplyStoreNotificationResult:
+        """Apply what a store notified about a purchase: App Store Server Notifications V2, Google
+        Play's Real-time developer notifications. The caller has verified the signed payload.
+
+        Safe to repeat for ever, in any order: the latest refund or reversal by occurred_at holds,
+        and one that comes before its purchase is applied with it. A refund takes what is left of
+        the purchase's credits; for what was spent the setting refund_shortfall decides. action is
+        what was done when the notification first came: credited, already_credited, revoked,
+        reversed, outdated (a later one came before), waiting (nobody has reported the purchase, or
+        its buyer is unknown), declined, consumption_requested (see get_consumption_requests), test,
+        or ignored (a type that moves no credits). credits_remaining is the buyer's today, None
+        while there is none.
+
+        store: app_store or google_play.
+        environment: Production or Sandbox.
+        notification_id: the store's id: notificationUUID, or the message id.
+        type: as the store spells it; unknown ones are kept and do nothing.
+        transaction_id: the purchase; only a test, or an unknown type, may have none.
+        payload: an object of at most 16 KB, under the names and units of Apple's
+            JWSTransactionDecodedPayload: productId, appAccountToken, quantity, purchaseDate (ms),
+            revocationPercentage (50000 is half); for Google's partial refunds voidedQuantity of
+            quantity.
+        occurred_at: when the store signed it; None: now.
+
+        Raises `InvalidArgument`, `ServiceOnly`, `ProductNotFound`, `PayloadTooLarge`,
+        `IdempotencyKeyReused`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.apply_store_notification({}))::text",
+            ApplyStoreNotificationResult.from_json,
+            ("p_store => %s::text", store),
+            ("p_environment => %s::text", environment),
+            ("p_notification_id => %s::text", notification_id),
+            ("p_type => %s::text", type),
+            ("p_transaction_id => %s::text", transaction_id),
+            ("p_payload => %s::jsonb", jsonb(payload)),
+            ("p_occurred_at => %s::timestamptz", unless_none(occurred_at)),
+        )
+
+    async def get_consumption_requests(
+        self,
+        *,
+        limit: int = default("20"),
+    ) -> GetConsumptionRequestsResult:
+        """The stores' open questions how much of a purchase was consumed, the most urgent first.
+
+        Only those whose buyer consents (see set_consumption_consent); the others must not be
+        answered. Listed until answer_consumption_request; the store waits for 12 hours, until
+        due_at.
+
+        limit: 1 to 100.
+
+        Raises `InvalidArgument`, `ServiceOnly`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.get_consumption_requests({}))::text",
+            GetConsumptionRequestsResult.from_json,
+            ("p_limit => %s::integer", limit),
+        )
+
     async def record_iap_purchase(
         self,
         *,
@@ -615,18 +736,22 @@ class AsyncRpc:
         product_id: str,
         purchased_at: datetime = default("now()"),
         app_account_token: UUID | None = None,
+        quantity: int = default("1"),
     ) -> RecordIapPurchaseResult:
         """Credit a purchase that a store has confirmed; the caller has verified the signed
         transaction.
 
         Safe to repeat for ever: a transaction that was credited answers replayed True. A sandbox
-        purchase is credited as far as the setting sandbox_purchases allows and may bring 0.
+        purchase is credited as far as the setting sandbox_purchases allows and may bring 0. One
+        that the store has taken back already is credited and taken back; what the user owes for an
+        earlier one is paid first.
 
         store: app_store or google_play.
         environment: Production or Sandbox.
         product_id: the store's id of the product; the credits come from iap_products, by
             environment.
         app_account_token: must be the user or a guest merged into it, when the store gives one.
+        quantity: how many of the product, as the store signed it.
 
         Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`, `ProductNotFound`,
         `PurchaseBelongsToAnotherUser`, `PayloadTooLarge`, `IdempotencyKeyReused`.
@@ -641,4 +766,25 @@ class AsyncRpc:
             ("p_product_id => %s::text", product_id),
             ("p_purchased_at => %s::timestamptz", purchased_at),
             ("p_app_account_token => %s::uuid", unless_none(app_account_token)),
+            ("p_quantity => %s::integer", quantity),
+        )
+
+    async def set_consumption_consent(
+        self,
+        *,
+        user_id: UUID,
+        consented: bool,
+    ) -> SetConsumptionConsentResult:
+        """Say whether a store that considers a refund may be told how much of the purchase was
+        used.
+
+        Without consent it is not told: the App Store refuses such an answer.
+
+        Raises `InvalidArgument`, `NotAuthenticated`, `NotYourAccount`, `UserNotFound`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.set_consumption_consent({}))::text",
+            SetConsumptionConsentResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+            ("p_consented => %s::boolean", consented),
         )

@@ -11,10 +11,12 @@
     ├── PaymentRequired                   402
     │   └── InsufficientCredits           insufficient_credits
     ├── Forbidden                         403
+    │   ├── AccountBlocked                account_blocked
     │   ├── NotYourAccount                not_your_account
     │   ├── PermissionDenied              42501
     │   └── ServiceOnly                   service_only
     ├── NotFound                          404
+    │   ├── ConsumptionRequestNotFound    consumption_request_not_found
     │   ├── JobNotFound                   job_not_found
     │   ├── ModelNotFound                 model_not_found
     │   ├── ProductNotFound               product_not_found
@@ -43,9 +45,11 @@ is not of the argument's type.
 from rendio._errors import DatabaseOutdated, RendioError, RetryableConflict
 
 __all__ = [
+    "AccountBlocked",
     "AccountMerged",
     "BadRequest",
     "Conflict",
+    "ConsumptionRequestNotFound",
     "ContentTooLarge",
     "DatabaseOutdated",
     "Forbidden",
@@ -117,6 +121,12 @@ class Forbidden(RendioError):
     status = 403
 
 
+class AccountBlocked(Forbidden):
+    """The user owes credits of a refunded purchase and may spend none until they are paid."""
+
+    slug = "account_blocked"
+
+
 class NotYourAccount(Forbidden):
     """The caller is another user than the one named."""
 
@@ -139,6 +149,12 @@ class NotFound(RendioError):
     """Status 404, Not Found."""
 
     status = 404
+
+
+class ConsumptionRequestNotFound(NotFound):
+    """There is no such question of a store."""
+
+    slug = "consumption_request_not_found"
 
 
 class JobNotFound(NotFound):
@@ -244,7 +260,9 @@ BY_STATUS: dict[int, type[RendioError]] = {
 }
 
 BY_SLUG: dict[str, type[RendioError]] = {
+    "account_blocked": AccountBlocked,
     "account_merged": AccountMerged,
+    "consumption_request_not_found": ConsumptionRequestNotFound,
     "idempotency_key_reused": IdempotencyKeyReused,
     "insufficient_credits": InsufficientCredits,
     "invalid_argument": InvalidArgument,

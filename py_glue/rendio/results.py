@@ -28,6 +28,42 @@ class AddCreditsResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerConsumptionRequestResult:
+    """Result of `answer_consumption_request`."""
+
+    answered: bool
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            answered=data["answered"],
+            replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyStoreNotificationResult:
+    """Result of `apply_store_notification`."""
+
+    action: str
+    credits_changed: int
+    credits_remaining: int | None = None
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            action=data["action"],
+            credits_changed=data["credits_changed"],
+            credits_remaining=data.get("credits_remaining"),
+            replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelVideoJobResult:
     """Result of `cancel_video_job`."""
 
@@ -108,6 +144,40 @@ class CompleteVideoJobResult:
             credits_charged=data["credits_charged"],
             credits_refunded=data["credits_refunded"],
             replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumptionRequest:
+    """Returned by `get_consumption_requests`."""
+
+    store: str
+    environment: str
+    notification_id: str
+    transaction_id: str
+    user_id: UUID
+    reason: str | None = None
+    due_at: datetime
+    customer_consented: bool
+    credits_added: int
+    credits_consumed: int
+    consumption_percentage: int
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            store=data["store"],
+            environment=data["environment"],
+            notification_id=data["notification_id"],
+            transaction_id=data["transaction_id"],
+            user_id=UUID(data["user_id"]),
+            reason=data.get("reason"),
+            due_at=timestamp(data["due_at"]),
+            customer_consented=data["customer_consented"],
+            credits_added=data["credits_added"],
+            credits_consumed=data["credits_consumed"],
+            consumption_percentage=data["consumption_percentage"],
         )
 
 
@@ -256,6 +326,20 @@ class GenerateVideoAtomicResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GetConsumptionRequestsResult:
+    """Result of `get_consumption_requests`."""
+
+    requests: list[ConsumptionRequest]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            requests=each(ConsumptionRequest.from_json, data["requests"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
     """Returned by `get_credit_history`, `get_credit_statement`."""
 
@@ -391,6 +475,8 @@ class GetUserCreditsResult:
     credits_total: int
     tier: str
     is_guest: bool
+    credits_owed: int
+    is_blocked: bool
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -400,6 +486,8 @@ class GetUserCreditsResult:
             credits_total=data["credits_total"],
             tier=data["tier"],
             is_guest=data["is_guest"],
+            credits_owed=data["credits_owed"],
+            is_blocked=data["is_blocked"],
         )
 
 
@@ -560,6 +648,22 @@ class RefundVideoJobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetConsumptionConsentResult:
+    """Result of `set_consumption_consent`."""
+
+    consented: bool
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            consented=data["consented"],
+            replayed=data["replayed"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartVideoJobResult:
     """Result of `start_video_job`."""
 
@@ -576,4 +680,22 @@ class StartVideoJobResult:
             status=data["status"],
             attempt=data["attempt"],
             current=data["current"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiveCreditDebtResult:
+    """Result of `waive_credit_debt`."""
+
+    user_id: UUID
+    credits_waived: int
+    replayed: bool
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            user_id=UUID(data["user_id"]),
+            credits_waived=data["credits_waived"],
+            replayed=data["replayed"],
         )

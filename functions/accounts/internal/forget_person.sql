@@ -19,6 +19,7 @@ begin
         perform rendio.raise_no_guest(v_user);
     end if;
     perform rendio.forfeit_credits(p_user_id, p_at);
+    perform rendio.waive_debts(p_user_id);
     update public.users as u
     set deleted_at = p_at,
         updated_at = p_at,
@@ -40,6 +41,7 @@ begin
     delete from public.account_identities as i
     where i.user_id = p_user_id and i.kind in ('device', 'apple');
     delete from public.idempotency_log as l where l.user_id = p_user_id;
+    delete from public.consumption_consents as c where c.user_id = p_user_id;
 end;
 $$;
 

@@ -1,4 +1,5 @@
--- Locks: the guest's row, then the account's.
+-- Locks: the guest's row, then the account's. Paid credits pay what the account owes for refunded
+-- purchases: buying as a guest and signing in is no way around it.
 create or replace function rendio.move_credits(
     p_guest_id uuid,
     p_account_id uuid,
@@ -41,6 +42,7 @@ begin
         p_account_id, v_entry.seq, g.ordinality, g.priority, g.kind, g.is_sandbox, g.remaining,
         g.remaining, g.expires_at, v_entry.created_at, g.origin
     from unnest(v_lots) with ordinality as g;
+    perform rendio.collect_debts(p_account_id, p_at, v_entry.seq);
 end;
 $$;
 

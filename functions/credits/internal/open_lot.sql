@@ -3,7 +3,8 @@
 create or replace function rendio.open_lot(
     p_user public.users,
     p_entry public.quota_log,
-    p_expires_at timestamptz
+    p_expires_at timestamptz,
+    p_origin uuid
 )
 returns void
 language plpgsql
@@ -28,7 +29,7 @@ begin
         p_entry.change,
         coalesce(p_expires_at, 'infinity'),
         p_entry.created_at,
-        p_entry.id
+        coalesce(p_origin, p_entry.id)
     );
     if p_user.ledger_seq - p_user.lots_seq > 100 then
         perform rendio.fold_lots(p_user.id);
@@ -36,9 +37,9 @@ begin
 end;
 $$;
 
-comment on function rendio.open_lot(public.users, public.quota_log, timestamptz) is
+comment on function rendio.open_lot(public.users, public.quota_log, timestamptz, uuid) is
 $$Open the lot of the ledger entry that a grant has just written. Promotional credits are spent
 first.$$;
 
-revoke execute on function rendio.open_lot(public.users, public.quota_log, timestamptz)
+revoke execute on function rendio.open_lot(public.users, public.quota_log, timestamptz, uuid)
 from public, anon, authenticated;

@@ -7,8 +7,8 @@
 -- Expiry is settled before any entry but a refund: its job has ended by then, so a fold would
 -- forget what the job drew before that can go back. A refund may have to open a lot for credits
 -- whose own has expired (see rendio.return_to_lots), so it brings the next expiry near when one
--- has. What reaches a guest that was merged, or an account that was deleted, leaves it in the same
--- transaction.
+-- has. What comes back or is bought pays what is owed for refunded purchases, and what reaches a
+-- guest that was merged, or an account that was deleted, leaves it: in the same transaction.
 create or replace function rendio.post_entry(
     p_user_id uuid,
     p_change bigint,
@@ -18,7 +18,8 @@ create or replace function rendio.post_entry(
     p_is_sandbox boolean default false,
     p_expires_at timestamptz default null,
     p_lot_seq bigint default null,
-    p_lot_n smallint default null
+    p_lot_n smallint default null,
+    p_origin uuid default null
 )
 returns public.quota_log
 language plpgsql
@@ -29,6 +30,7 @@ as $$
 declare
     v_is_refund boolean := rendio.is_refund(p_reason);
     v_is_grant boolean := p_change > 0 and not v_is_refund;
+    v_pays boolean := p_reason in ('iap_purchase', 'iap_refund_reversed');
     v_is_open boolean := p_reason in ('promo_grant', 'admin_adjustment', 'guest_merge_in');
     v_user public.users;
     v_entry public.quota_log;
@@ -69,7 +71,12 @@ begin
     returning * into v_entry;
 
     if v_is_grant and p_reason <> 'guest_merge_in' then
-        perform rendio.open_lot(v_user, v_entry, p_expires_at);
+        perform rendio.open_lot(v_user, v_entry, p_expires_at, p_origin);
+    end if;
+    if v_is_refund or v_pays then
+        perform rendio.collect_debts(
+            p_user_id, p_at, case when v_pays then v_entry.seq end
+        );
     end if;
     if p_change > 0 and v_user.deleted_at is not null then
         perform rendio.forfeit_credits(p_user_id, p_at);
@@ -81,17 +88,18 @@ end;
 $$;
 
 comment on function rendio.post_entry(
-    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint
+    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint, uuid
 ) is
 $$Change a balance and write the ledger entry, which it returns.
 
 p_expires_at: when a grant's credits are lost; null: never.
 p_lot_seq, p_lot_n: the one lot that an expiry or a clawback takes from.
+p_origin: of a grant that gives back what was taken: the entry that first brought the credits.
 
 @raises PT402 insufficient_credits
 @raises PT404 user_not_found
 @raises PT409 account_merged$$;
 
 revoke execute on function rendio.post_entry(
-    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint
+    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint, uuid
 ) from public, anon, authenticated;

@@ -2,7 +2,8 @@
 create or replace function rendio.refuse_entry(
     p_user_id uuid,
     p_change bigint,
-    p_at timestamptz
+    p_at timestamptz,
+    p_is_spent boolean default false
 )
 returns void
 language plpgsql
@@ -32,17 +33,23 @@ begin
                 'required', -p_change, 'available', v_user.credits_remaining
             )::text,
             hint = 'Buy credits or choose a cheaper model.';
+    elsif p_is_spent and v_user.is_blocked then
+        raise sqlstate 'PT403' using
+            message = 'account_blocked',
+            detail = '{}',
+            hint = 'Buy credits: they pay for what was refunded after it had been spent.';
     end if;
 end;
 $$;
 
-comment on function rendio.refuse_entry(uuid, bigint, timestamptz) is
+comment on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean) is
 $$Settle expiry if it is due, else say why a balance could not change; who returns from it tries
 again.
 
 @raises PT402 insufficient_credits
+@raises PT403 account_blocked
 @raises PT404 user_not_found
 @raises PT409 account_merged$$;
 
-revoke execute on function rendio.refuse_entry(uuid, bigint, timestamptz)
+revoke execute on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean)
 from public, anon, authenticated;

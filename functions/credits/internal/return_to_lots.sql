@@ -1,5 +1,4 @@
--- A piece for a lot that has expired meanwhile opens a new one; a lot that the store took back gets
--- its piece even when it has expired, and whoever posted the refund takes it out again.
+-- A piece for a lot that has expired meanwhile opens a new one, of the same origin.
 create or replace function rendio.return_to_lots(
     p_state rendio.lot_state,
     p_entry public.quota_log
@@ -29,7 +28,7 @@ begin
         from unnest(p_state.lots) with ordinality as g
         where g.seq = v_draw.lot_seq and g.n = v_draw.lot_n;
         v_lot := p_state.lots[v_i];
-        if v_lot.expires_at > p_entry.created_at or v_lot.voided_seq < p_entry.seq then
+        if v_lot.expires_at > p_entry.created_at then
             p_state.lots[v_i].remaining := v_lot.remaining + v_back;
         else
             v_n := v_n + 1;

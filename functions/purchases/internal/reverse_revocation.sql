@@ -1,0 +1,39 @@
+-- Locks: the caller holds the user's row. What is owed is given up first; what was taken comes back,
+-- as a lot of the same origin, so that the store can take it once more.
+create or replace function rendio.reverse_revocation(
+    p_before public.purchase_revocations,
+    p_revoked bigint,
+    p_at timestamptz,
+    p_is_sandbox boolean
+)
+returns bigint
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_back bigint := greatest(0, p_before.recovered - p_revoked);
+begin
+    update public.purchase_revocations as r
+    set revoked = p_revoked, recovered = r.recovered - v_back
+    where r.user_id = p_before.user_id and r.origin = p_before.origin;
+    perform rendio.set_blocked(p_before.user_id);
+    if v_back > 0 then
+        perform rendio.post_entry(
+            p_before.user_id, v_back, 'iap_refund_reversed', null, p_at, p_is_sandbox,
+            p_origin => p_before.origin
+        );
+    end if;
+    return v_back;
+end;
+$$;
+
+comment on function rendio.reverse_revocation(
+    public.purchase_revocations, bigint, timestamptz, boolean
+) is
+$$Lower what a store has taken back of a purchase to p_revoked credits; returns what the user gets.$$;
+
+revoke execute on function rendio.reverse_revocation(
+    public.purchase_revocations, bigint, timestamptz, boolean
+) from public, anon, authenticated;

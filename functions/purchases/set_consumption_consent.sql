@@ -1,0 +1,41 @@
+-- Locks: the consent's row.
+create or replace function public.set_consumption_consent(p_user_id uuid, p_consented boolean)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now timestamptz := rendio.clock();
+begin
+    perform rendio.require_user(p_user_id);
+    perform rendio.require_account(p_user_id);
+    if p_consented is null then
+        perform rendio.raise_invalid('p_consented', 'required');
+    elsif p_consented then
+        insert into public.consumption_consents (user_id, consented_at)
+        values (p_user_id, v_now)
+        on conflict do nothing;
+    else
+        delete from public.consumption_consents as c where c.user_id = p_user_id;
+    end if;
+    return jsonb_build_object('consented', p_consented, 'replayed', not found);
+end;
+$$;
+
+comment on function public.set_consumption_consent(uuid, boolean) is
+$$Say whether a store that considers a refund may be told how much of the purchase was used.
+
+Without consent it is not told: the App Store refuses such an answer.
+
+@returns {consented: boolean, replayed: boolean}
+@raises PT400 invalid_argument
+@raises PT401 not_authenticated
+@raises PT403 not_your_account
+@raises PT404 user_not_found$$;
+
+revoke execute on function public.set_consumption_consent(uuid, boolean)
+from public, anon, authenticated;
+grant execute on function public.set_consumption_consent(uuid, boolean)
+to authenticated, service_role;

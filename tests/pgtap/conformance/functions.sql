@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(133);
+select plan(148);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,
@@ -96,8 +96,8 @@ select set_eq(
        where body ~* '(update|delete from)\s+public\.users'
            '|(insert into|update)\s+public\.quota_log' $$,
     array['post_entry', 'generate_video_atomic', 'fold_lots', 'settle_expiry', 'upgrade_guest',
-        'merge_guest', 'forget_person'],
-    'the users'' rows are written for credits, for the lots, and where an account changes hands'
+        'merge_guest', 'forget_person', 'set_blocked'],
+    'the users'' rows are written for credits, for the lots, and where an account changes hands or is blocked'
 );
 select set_eq(
     $$ select proname::text from ours
@@ -125,7 +125,7 @@ select is_empty(
 );
 select set_eq(
     $$ select name from ours where pg_get_function_arguments(oid) ~* 'now\(\)|current_|clock_' $$,
-    array['record_iap_purchase(uuid,text,text,text,text,timestamp with time zone,uuid)'],
+    array['record_iap_purchase(uuid,text,text,text,text,timestamp with time zone,uuid,integer)'],
     'and no default of an argument, but the one that a store''s time has'
 );
 select set_eq(

@@ -7,9 +7,10 @@ create temp table kinds (name text, kind text);
 insert into kinds values
 ('users', 'user'), ('video_jobs', 'user'), ('quota_log', 'user'), ('credit_grants', 'user'),
 ('credit_draws', 'user'), ('idempotency_log', 'user'), ('video_jobs_archive', 'user'),
+('purchase_revocations', 'user'), ('consumption_consents', 'user'),
 -- Unique across users, so keyed by the thing claimed alone, and without foreign keys.
 ('account_identities', 'claim'), ('provider_jobs', 'claim'), ('iap_transactions', 'claim'),
-('webhook_events', 'claim'),
+('webhook_events', 'claim'), ('store_notifications', 'claim'),
 -- The same on every shard.
 ('models', 'reference'), ('catalog_version', 'reference'), ('iap_products', 'reference'),
 ('app_settings', 'reference');
@@ -68,6 +69,8 @@ select set_eq(
     $$ select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
        where contype = 'f' and connamespace in ('public'::regnamespace, 'rendio'::regnamespace) $$,
     $$ values
+       ('consumption_consents', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE RESTRICT'),
+       ('purchase_revocations', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE RESTRICT'),
        ('credit_grants', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE RESTRICT'),
        ('video_jobs', 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE RESTRICT') $$,
     'these foreign keys, which keep a user that has jobs or credits'

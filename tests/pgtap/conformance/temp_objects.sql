@@ -91,6 +91,11 @@ begin
         'fail_video_job(''fal'', ''1'', ''oh'')',
         'ledger_digest(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'reconcile_credits()',
+        'apply_store_notification(''app_store'', ''Production'', ''n'', ''REFUND'', ''1'')',
+        'get_consumption_requests()',
+        'answer_consumption_request(''app_store'', ''Production'', ''n'')',
+        'set_consumption_consent(''aaaaaaaa-0000-4000-8000-000000000001'', true)',
+        'waive_credit_debt(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'record_iap_purchase(''aaaaaaaa-0000-4000-8000-000000000001'', ''app_store'', '
             '''Production'', ''1'', ''credits_20'')',
         'refund_video_job(''aaaaaaaa-0000-4000-8000-000000000001'', gen_random_uuid())',
@@ -113,7 +118,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    24, 'and every RPC was called'
+    28, 'and every RPC was called'
 );
 
 select * from finish();

@@ -17,7 +17,8 @@ set local role authenticated;
 set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001"}';
 select is(
     public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001'),
-    '{"credits_remaining": 6, "credits_total": 10, "tier": "free", "is_guest": true}',
+    '{"credits_remaining": 6, "credits_total": 10, "tier": "free", "is_guest": true,
+     "credits_owed": 0, "is_blocked": false}',
     'what is left, and what was ever granted'
 );
 select throws_ok(
@@ -40,7 +41,8 @@ select throws_ok(
 set local role service_role;
 select is(
     public.get_user_credits('bbbbbbbb-0000-4000-8000-000000000001'),
-    '{"credits_remaining": 10, "credits_total": 10, "tier": "premium", "is_guest": false}',
+    '{"credits_remaining": 10, "credits_total": 10, "tier": "premium", "is_guest": false,
+     "credits_owed": 0, "is_blocked": false}',
     'the service sees anyone''s'
 );
 select throws_ok(
@@ -71,7 +73,8 @@ select is(
 set local story.now = '2030-02-01 00:00:00+00';
 select is(
     public.get_user_credits('aaaaaaaa-0000-4000-8000-000000000001'),
-    '{"credits_remaining": 6, "credits_total": 16, "tier": "free", "is_guest": true}',
+    '{"credits_remaining": 6, "credits_total": 16, "tier": "free", "is_guest": true,
+     "credits_owed": 0, "is_blocked": false}',
     'then they do not, though they were granted'
 );
 select is(

@@ -18,24 +18,26 @@ begin
     loop
         v_entry.id := format('cccccccc-0000-4000-8000-00000000000%s', v_entry.seq);
         perform rendio.open_lot(v_user, v_entry,
-            case v_entry.seq when 1 then timestamptz '2026-12-05 12:00+00' end);
+            case v_entry.seq when 1 then timestamptz '2026-12-05 12:00+00' end,
+            case v_entry.seq when 4 then 'cccccccc-0000-4000-8000-000000000002'::uuid end);
     end loop;
 end $$;
 
 select results_eq(
     $$ select seq, n, amount, remaining, kind, priority, is_sandbox, expires_at, created_at,
-           voided_seq, right(origin::text, 1)
+           right(origin::text, 1)
        from public.credit_grants order by seq $$,
     $$ values
        (1::bigint, 1::smallint, 10::bigint, 10::bigint, 'promotional', 10::smallint, false,
-        timestamptz '2026-12-05 12:00+00', timestamptz '2026-11-05 12:00+00', null::bigint, '1'),
+        timestamptz '2026-12-05 12:00+00', timestamptz '2026-11-05 12:00+00', '1'),
        (2, 1::smallint, 20, 20, 'paid', 20::smallint, false,
-        'infinity', '2026-11-05 12:00+00', null, '2'),
+        'infinity', '2026-11-05 12:00+00', '2'),
        (3, 1::smallint, 30, 30, 'promotional', 10::smallint, true,
-        'infinity', '2026-11-05 12:00+00', null, '3'),
+        'infinity', '2026-11-05 12:00+00', '3'),
        (4, 1::smallint, 40, 40, 'paid', 20::smallint, false,
-        'infinity', '2026-11-05 12:00+00', null, '4') $$,
-    'promotional first, paid last, a sandbox purchase is no payment; each knows its entry'
+        'infinity', '2026-11-05 12:00+00', '2') $$,
+    'promotional first, paid last, a sandbox purchase is no payment; each knows its entry, or
+    the one that it gives back'
 );
 
 -- Ben spends a credit at a time; grants come seldom.

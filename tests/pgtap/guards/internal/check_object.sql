@@ -3,7 +3,7 @@ begin;
 select plan(10);
 
 select lives_ok(
-    format('select rendio.check_object(%L, 'p_settings')', settings), what || ' passes'
+    format('select rendio.check_object(%L, ''p_settings'')', settings), what || ' passes'
 )
 from (values
     ('an empty object', '{}'::jsonb),
@@ -12,7 +12,7 @@ from (values
     ('one of 16,384 bytes', jsonb_build_object('k', repeat('x', 16384 - 9)))
 ) as t (what, settings);
 select throws_ok(
-    format('select rendio.check_object(%L, 'p_settings')', settings), code, slug, what || ' is refused'
+    format('select rendio.check_object(%L, ''p_settings'')', settings), code, slug, what || ' is refused'
 )
 from (values
     ('an array', '[]'::jsonb, 'PT400', 'invalid_argument'),

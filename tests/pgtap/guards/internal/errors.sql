@@ -7,7 +7,8 @@ select set_eq(
     $$ values
        ('PT400', 'invalid_argument'), ('PT401', 'not_authenticated'),
        ('PT402', 'insufficient_credits'), ('PT403', 'not_your_account'),
-       ('PT403', 'service_only'), ('PT404', 'user_not_found'), ('PT404', 'model_not_found'),
+       ('PT403', 'service_only'), ('PT403', 'account_blocked'),
+       ('PT404', 'consumption_request_not_found'), ('PT404', 'user_not_found'), ('PT404', 'model_not_found'),
        ('PT404', 'job_not_found'), ('PT404', 'product_not_found'),
        ('PT409', 'invalid_transition'), ('PT409', 'job_not_refundable'),
        ('PT409', 'purchase_belongs_to_another_user'), ('PT409', 'account_merged'),

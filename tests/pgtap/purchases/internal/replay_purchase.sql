@@ -9,19 +9,19 @@ do $$ begin
 end $$;
 
 select is(
-    rendio.replay_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store', 'Production',
-        '2000001', 'credits_20'),
+    rendio.replay_purchase((select t from public.iap_transactions as t),
+        'aaaaaaaa-0000-4000-8000-000000000001', 'credits_20'),
     '{"credits_added": 20, "credits_remaining": 30, "replayed": true}',
     'what it brought, and what there is today'
 );
 select throws_ok(
-    $$ select rendio.replay_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',
-       'Production', '2000001', 'credits_20') $$,
+    $$ select rendio.replay_purchase((select t from public.iap_transactions as t),
+        'bbbbbbbb-0000-4000-8000-000000000001', 'credits_20') $$,
     'PT409', 'purchase_belongs_to_another_user', 'Ben gets no answer'
 );
 select throws_ok(
-    $$ select rendio.replay_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store',
-       'Production', '2000001', 'credits_50') $$,
+    $$ select rendio.replay_purchase((select t from public.iap_transactions as t),
+        'aaaaaaaa-0000-4000-8000-000000000001', 'credits_50') $$,
     'PT422', 'idempotency_key_reused', 'nor another product'
 );
 
@@ -32,8 +32,8 @@ do $$ begin
     where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 end $$;
 select is(
-    rendio.replay_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store', 'Production',
-        '2000001', 'credits_20'),
+    rendio.replay_purchase((select t from public.iap_transactions as t),
+        'cccccccc-0000-4000-8000-000000000001', 'credits_20'),
     '{"credits_added": 20, "credits_remaining": 10, "replayed": true}',
     'the account gets the answer, with its own credits'
 );
@@ -41,8 +41,8 @@ do $$ begin
     update public.users set deleted_at = now() where id = 'cccccccc-0000-4000-8000-000000000001';
 end $$;
 select is(
-    rendio.replay_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store', 'Production',
-        '2000001', 'credits_20') ->> 'replayed',
+    rendio.replay_purchase((select t from public.iap_transactions as t),
+        'cccccccc-0000-4000-8000-000000000001', 'credits_20') ->> 'replayed',
     'true', 'a store that repeats itself about a deleted account is answered too'
 );
 

@@ -79,7 +79,7 @@ RIGHT = {
     "p_model_id": f"'{MODEL}'",
     "p_job_id": "'{alices_job}'",
     "p_device_id": "'a new phone'",
-    "p_apple_sub": "'001234.apple'",
+    "p_apple_sub": "'{alices_sub}'",
     "p_prompt": "'a cat surfing'",
     "p_settings": "'{}'",
     "p_idempotency_key": "gen_random_uuid()",
@@ -98,6 +98,10 @@ RIGHT = {
     "p_environment": "'Production'",
     "p_transaction_id": "'t-new'",
     "p_product_id": "'credits_20'",
+    "p_notification_id": "'n-new'",
+    "answer_consumption_request.p_notification_id": "'{alices_question}'",
+    "p_type": "'REFUND'",
+    "p_consented": "false",
 }
 
 

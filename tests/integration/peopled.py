@@ -17,6 +17,8 @@ class Person:
     provider_job: str  # of the started one
     ended: UUID
     key: UUID  # of the pending one
+    question: str  # a consumption request
+    apple_sub: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class People:
             "bobs_job": self.bob.pending,
             "alices_provider_job": self.alice.provider_job,
             "alices_key": self.alice.key,
+            "alices_question": self.alice.question,
+            "alices_sub": self.alice.apple_sub,
         }
         for name, known in names.items():
             text = text.replace(f"{{{name}}}", str(known))
@@ -50,8 +54,8 @@ def _person(app: App) -> Person:
     device = f"device-{uuid4()}"
     user = UUID(app.call("device_check", None, device)["user_id"])
     app.call("add_credits", user, 90, "promo_grant", uuid4())
-    product = (user, "app_store", "Production", f"t-{uuid4()}", "credits_20")
-    app.call("record_iap_purchase", *product)
+    apple_sub = _signed_in_elsewhere(app, user)
+    question = _half_refunded(app, user)
 
     def done(rpc: str, *more: object) -> None:
         _, provider_job = app.submit(user)
@@ -70,7 +74,38 @@ def _person(app: App) -> Person:
     key = uuid4()
     pending = UUID(generation(user, key)(app.login)["job_id"])
     app.owner.execute("select rendio.fold_lots(%s)", [user])
-    return Person(user, device, pending, started, provider_job, late, key)
+    return Person(user, device, pending, started, provider_job, late, key, question, apple_sub)
+
+
+def _signed_in_elsewhere(app: App, user: UUID) -> str:
+    """Let an account take over a guest with a job and a purchase."""
+    guest = app.new_user(20)
+    app.submit(guest)
+    app.call("record_iap_purchase", guest, *_product(), "credits_20")
+    sub = f"sub-{uuid4()}"
+    app.call("link_apple_account", user, sub)
+    app.call("link_apple_account", guest, sub)
+    return sub
+
+
+def _half_refunded(app: App, user: UUID) -> str:
+    """Let a store take back half of a purchase that was spent, and ask about the other half."""
+    product = _product()
+    app.call("record_iap_purchase", user, *product, "credits_120")
+    app.call("set_consumption_consent", user, True)
+    app.call("add_credits", user, -220, "admin_adjustment", uuid4())
+    half = '{"revocationPercentage": 50000}'
+    question = f"q-{uuid4()}"
+    notified = (f"n-{uuid4()}", "REFUND", half), (question, "CONSUMPTION_REQUEST", "{}")
+    for notification_id, kind, payload in notified:
+        notification = (*product[:2], notification_id, kind, product[2], payload)
+        app.call("apply_store_notification", *notification)
+    app.call("add_credits", user, 90, "promo_grant", uuid4())
+    return question
+
+
+def _product() -> tuple[str, str, str]:
+    return "app_store", "Production", f"t-{uuid4()}"
 
 
 def archive(app: App) -> None:

@@ -129,6 +129,46 @@ def purchase(app: App, user: UUID) -> Call:
     return Call("record_iap_purchase", args)
 
 
+def bought(app: App, user: UUID) -> str:
+    transaction = f"{uuid4().int % 10**16}"
+    product = (user, "app_store", "Production", transaction, "credits_50")
+    app.call("record_iap_purchase", *product)
+    return transaction
+
+
+def notification(kind: str) -> Callable[[App, UUID], Call]:
+    def make(app: App, user: UUID) -> Call:
+        notified = ("app_store", "Production", f"{uuid4()}", kind, bought(app, user), "{}")
+        return Call("apply_store_notification", notified)
+
+    return make
+
+
+def owing(app: App, user: UUID) -> Call:
+    refund = notification("REFUND")(app, user)
+    app.call("add_credits", user, -140, "admin_adjustment", uuid4())
+    refund(app.login)
+    return Call("waive_credit_debt", (user,))
+
+
+def question(app: App, user: UUID) -> Call:
+    asked = notification("CONSUMPTION_REQUEST")(app, user)
+    asked(app.login)
+    return Call("answer_consumption_request", asked.args[:3])
+
+
+def questions(app: App, n: int) -> Sequence[Call]:
+    user = app.new_user(10)
+    app.call("set_consumption_consent", user, True)
+    for _ in range(5):
+        question(app, user)
+    return [Call("get_consumption_requests", (5,))] * n
+
+
+def consent(app: App, user: UUID) -> Call:
+    return Call("set_consumption_consent", (user, True), user)
+
+
 def sign_in(app: App, user: UUID) -> Call:
     return Call("link_apple_account", (user, f"{uuid4()}", "somebody@privaterelay.appleid.com"))
 
@@ -171,9 +211,9 @@ BUDGETS = {
     "link_apple_account": Budget(720, 1, 23, one(sign_in)),
     "link_apple_account, merged": Budget(2176, 1, 81, one(merge)),
     "link_apple_account, replayed": Budget(0, 0, 6, same(sign_in)),
-    "delete_account": Budget(1952, 1, 60, one(leave)),
+    "delete_account": Budget(1952, 1, 70, one(leave)),
     "delete_account, replayed": Budget(0, 0, 2, same(leave)),
-    "get_user_credits": Budget(0, 0, 2, same(of_user("get_user_credits"))),
+    "get_user_credits": Budget(0, 0, 4, same(of_user("get_user_credits"))),
     "get_credit_history": Budget(0, 0, 5, same(of_user("get_credit_history"))),
     "get_credit_lots": Budget(0, 0, 10, same(of_user("get_credit_lots"))),
     "get_credit_statement": Budget(
@@ -199,8 +239,17 @@ BUDGETS = {
     "get_video_status": Budget(0, 0, 7, same(of_job("get_video_status"))),
     "get_video_jobs": Budget(0, 0, 6, same(of_user("get_video_jobs"))),
     "delete_video_job": Budget(296, 1, 13, of_one_user(of_job("delete_video_job"))),
-    "record_iap_purchase": Budget(1272, 1, 26, of_one_user(purchase)),
+    "record_iap_purchase": Budget(1472, 1, 41, of_one_user(purchase)),
     "record_iap_purchase, replayed": Budget(0, 0, 10, same(purchase)),
+    "apply_store_notification, purchase taken back": Budget(2024, 1, 98, one(notification("REFUND"))),
+    "apply_store_notification, replayed": Budget(0, 0, 8, same(notification("REFUND"))),
+    "apply_store_notification, declined": Budget(416, 1, 9, one(notification("REFUND_DECLINED"))),
+    "waive_credit_debt": Budget(240, 1, 16, one(owing)),
+    "get_consumption_requests": Budget(0, 0, 142, questions),
+    "answer_consumption_request": Budget(416, 1, 8, one(question)),
+    "answer_consumption_request, replayed": Budget(0, 0, 4, same(question)),
+    "set_consumption_consent": Budget(304, 1, 10, one(consent)),
+    "set_consumption_consent, replayed": Budget(0, 0, 4, same(consent)),
     "get_models": Budget(0, 0, 3, models),
     "get_models, not modified": Budget(0, 0, 2, models_again),
 }

@@ -7,12 +7,19 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owed bigint := rendio.credits_owed(p_user_id);
+    v_owed bigint;
 begin
-    update public.purchase_revocations as r
-    set policy = 'forgive'
-    where r.user_id = p_user_id and r.recovered < r.revoked and r.policy <> 'forgive';
-    perform rendio.set_blocked(p_user_id);
+    with waived as (
+        update public.purchase_revocations as r
+        set policy = 'forgive'
+        where r.user_id = p_user_id and r.recovered < r.revoked and r.policy <> 'forgive'
+        returning r.revoked - r.recovered as credits
+    )
+
+    select coalesce(sum(w.credits), 0)::bigint into v_owed from waived as w;
+    if v_owed > 0 then
+        perform rendio.set_blocked(p_user_id);
+    end if;
     return v_owed;
 end;
 $$;

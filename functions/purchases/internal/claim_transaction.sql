@@ -17,13 +17,16 @@ declare
 begin
     insert into public.iap_transactions (store, environment, transaction_id, created_at)
     values (p_store, p_environment, p_transaction_id, p_at)
-    on conflict do nothing;
-    select * into strict v_claim
-    from public.iap_transactions as t
-    where t.store = p_store
-        and t.environment = p_environment
-        and t.transaction_id = p_transaction_id
-    for no key update;
+    on conflict do nothing
+    returning * into v_claim;
+    if not found then
+        select * into strict v_claim
+        from public.iap_transactions as t
+        where t.store = p_store
+            and t.environment = p_environment
+            and t.transaction_id = p_transaction_id
+        for no key update;
+    end if;
     return v_claim;
 end;
 $$;

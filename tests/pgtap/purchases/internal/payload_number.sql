@@ -34,8 +34,9 @@ exception
         get stacked diagnostics v_detail = pg_exception_detail;
         perform set_config('story.detail', v_detail, true);
 end $$;
-select matches(
-    current_setting('story.detail'), 'p_payload.*quantity: 0 to 100', 'it says what may be there'
+select is(
+    current_setting('story.detail')::jsonb,
+    '{"argument": "p_payload", "rule": "quantity: 0 to 100"}', 'it says what may be there'
 );
 
 select * from finish();

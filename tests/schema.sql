@@ -142,6 +142,11 @@ create function public.get_video_status(p_user_id uuid, p_job_id uuid)
 grant execute on function public.get_video_status to authenticated;
 grant execute on function public.get_video_status to service_role;
 
+create function public.ledger_digest(p_user_id uuid)
+    returns text
+    language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.ledger_digest to service_role;
+
 create function public.link_apple_account(p_user_id uuid, p_apple_sub text, p_email text DEFAULT NULL::text)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
@@ -239,6 +244,10 @@ create function rendio.check_store(p_store text, p_environment text)
 create function rendio.check_text(p_value text, p_argument text, p_limit integer)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.chunk_end(p_from uuid, p_until uuid)
+    returns uuid
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.claim_idempotency_key(p_user_id uuid, p_key uuid, p_operation text, p_request_hash bytea, p_response jsonb, p_job_id uuid, p_at timestamp with time zone)
     returns jsonb
@@ -393,6 +402,10 @@ create function rendio.move_debts(p_guest_id uuid, p_account_id uuid)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.next_uuid(p_id uuid)
+    returns uuid
+    language plpgsql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.notification_json(p_notification public.store_notifications, p_replayed boolean)
     returns jsonb
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -460,6 +473,50 @@ create function rendio.raise_no_guest(p_user public.users)
 create function rendio.raise_too_large(p_argument text, p_limit text)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_balances(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_chain(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_draws(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_holds(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_job_status(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_jobs(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_lot_balances(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_lots(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_partitions(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_purchases(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_revocations(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.record_event(p_source text, p_event_id text, p_subject text, p_kind text, p_at timestamp with time zone)
     returns void

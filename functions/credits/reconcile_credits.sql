@@ -26,6 +26,7 @@ begin
         return query select * from rendio.reconcile_lot_balances(v_from, v_until);
         return query select * from rendio.reconcile_draws(v_from, v_until);
         return query select * from rendio.reconcile_purchases(v_from, v_until);
+        return query select * from rendio.reconcile_revocations(v_from, v_until);
         return query select * from rendio.reconcile_partitions(v_from, v_until);
         exit when v_until = v_last;
         v_from := rendio.next_uuid(v_until);
@@ -37,7 +38,8 @@ comment on function public.reconcile_credits(uuid) is
 $$Prove that the books agree: a row per discrepancy, none when all is well.
 
 Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
-balance, jobs with their charges and refunds, lots, draws and purchases with their entries.
+balance, jobs with their charges and refunds, lots, draws and purchases with their entries, refunds of
+purchases with what the stores said.
 expected is what the ledger says.
 
 p_user_id: one user; null: all.

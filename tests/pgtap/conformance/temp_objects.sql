@@ -118,7 +118,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    28, 'and every RPC was called'
+    29, 'and every RPC was called'
 );
 
 select * from finish();

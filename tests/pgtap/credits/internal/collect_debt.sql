@@ -145,7 +145,11 @@ select is_empty(
     $$ select * from public.purchase_revocations $$, 'the debts themselves are the caller''s to keep'
 );
 
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+-- No store said so, and this story keeps the revocations itself.
+select is_empty(
+    $$ select * from public.reconcile_credits() where problem not like 'revocation%' $$,
+    'the books agree'
+);
 
 select * from finish();
 rollback;

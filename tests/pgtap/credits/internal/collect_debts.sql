@@ -161,7 +161,11 @@ select is(
     20::bigint, 'the fourth is hers, and all of the other purchase'
 );
 
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+-- No store said so, and this story keeps the revocations itself.
+select is_empty(
+    $$ select * from public.reconcile_credits() where problem not like 'revocation%' $$,
+    'the books agree'
+);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
--- Locks: the notification's claim, the transaction's, then the buyer's row and its account's. Order
--- of arrival does not matter: what holds is the latest by the store's clock, and a refund that comes
--- before its purchase is applied with it (see rendio.credit_purchase).
+-- Locks: the notification's claim, the transaction's, then the buyer's row and its account's.
+-- Order of arrival does not matter: what holds is the latest by the store's clock, and a refund
+-- that comes before its purchase is applied with it (see rendio.credit_purchase).
 create or replace function public.apply_store_notification(
     p_store text,
     p_environment text,

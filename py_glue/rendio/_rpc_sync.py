@@ -350,7 +350,7 @@ class Rpc:
 
         Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and
         running balance, jobs with their charges and refunds, lots, draws and purchases with their
-        entries. expected is what the ledger says.
+        entries, refunds of purchases with what the stores said. expected is what the ledger says.
 
         user_id: one user; None: all.
 

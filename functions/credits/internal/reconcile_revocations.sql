@@ -1,5 +1,5 @@
--- By person, a guest's with the account that took it over: what was taken from the guest before stays
--- in the guest's ledger, and what is owed has moved to the account.
+-- By person, a guest's with the account that took it over: what was taken from the guest before
+-- stays in the guest's ledger, and what is owed has moved to the account.
 create or replace function rendio.reconcile_revocations(p_from uuid, p_until uuid)
 returns setof rendio.discrepancy
 language plpgsql

@@ -1,5 +1,5 @@
--- Locks: the caller holds the transaction's claim; then the buyer's row. Without a token of ours the
--- buyer is not known yet, and will be whoever brings the signed transaction.
+-- Locks: the caller holds the transaction's claim; then the buyer's row. Without a token of ours
+-- the buyer is not known yet, and will be whoever brings the signed transaction.
 create or replace function rendio.apply_charge(
     p_notification public.store_notifications,
     p_claim public.iap_transactions,

@@ -1,5 +1,5 @@
--- Locks: the transaction's claim. A purchase and the notifications about it queue here, so each sees
--- what the others did, whoever comes first.
+-- Locks: the transaction's claim. A purchase and the notifications about it queue here, so each
+-- sees what the others did, whoever comes first.
 create or replace function rendio.claim_transaction(
     p_store text,
     p_environment text,

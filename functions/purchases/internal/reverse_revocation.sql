@@ -1,5 +1,5 @@
--- Locks: the caller holds the user's row. What is owed is given up first; what was taken comes back,
--- as a lot of the same origin, so that the store can take it once more.
+-- Locks: the caller holds the user's row. What is owed is given up first; what was taken comes
+-- back, as a lot of the same origin, so that the store can take it once more.
 create or replace function rendio.reverse_revocation(
     p_before public.purchase_revocations,
     p_revoked bigint,
@@ -32,7 +32,8 @@ $$;
 comment on function rendio.reverse_revocation(
     public.purchase_revocations, bigint, timestamptz, boolean
 ) is
-$$Lower what a store has taken back of a purchase to p_revoked credits; returns what the user gets.$$;
+$$Lower what a store has taken back of a purchase to p_revoked credits; returns what the user gets
+back.$$;
 
 revoke execute on function rendio.reverse_revocation(
     public.purchase_revocations, bigint, timestamptz, boolean

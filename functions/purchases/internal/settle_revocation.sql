@@ -1,5 +1,5 @@
--- Locks: the caller holds the transaction's claim; then the buyer's row, then the account's that the
--- buyer was merged into: there all that is left of the purchase has gone.
+-- Locks: the caller holds the transaction's claim; then the buyer's row, then the account's that
+-- the buyer was merged into: there all that is left of the purchase has gone.
 create or replace function rendio.settle_revocation(
     p_claim public.iap_transactions,
     p_at timestamptz

@@ -6,6 +6,7 @@ PYTHON = python3
 VENV = .venv
 BIN = $(VENV)/bin
 T =
+A =
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/' | expand -t 12
@@ -29,6 +30,9 @@ test: $(VENV)/dev ## Test on PostgreSQL 15 and 18; T=path for one file or folder
 bench: $(VENV)/dev ## Measure the generation call beside the floor and the plan's.
 	@PYTHONPATH=tests $(BIN)/python tests/bench/run.py
 
+crash: $(VENV)/dev ## Kill the server inside every kind of call; A="--kills 500 --seed 7" for more.
+	@PYTHONPATH=tests:tests/integration $(BIN)/python -m crash $(A)
+
 gen: $(VENV)/dev ## Write the generated files anew.
 	@$(BIN)/rendio gen
 
@@ -46,4 +50,4 @@ check: lint ## What CI runs: lint, generated files, tests on every shape of data
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help demo test bench gen lint check clean
+.PHONY: help demo test bench crash gen lint check clean

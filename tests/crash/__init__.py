@@ -1,0 +1,16 @@
+"""Crash test: clients drive every call while the server and its backends are killed with SIGKILL.
+
+``make crash`` runs it. Every call is journalled outside of the database before it is sent and when
+it is answered. After each restart the journal alone says what the ledger must hold: an answered
+call is there once, an unanswered one wholly or not at all, and repeating it comes to the same.
+
+    server.py    the private server, its deaths and what its log says of them
+    seams.sql    where the test sets the time and holds a call inside
+    calls.py     one journalled call, and where each kind of call can be held
+    people.py    what users and the backend do, one call after the other
+    clients.py   connections that make those calls until they are lost
+    books.py     the ledgers as they follow from the journal
+    traces.py    what a call leaves besides ledger entries: all of it, or none
+    run.py       rounds of calls and kills, and the checks between them
+    worker.py    a worker and a webhook handler as processes of their own, and their deaths
+"""

@@ -1,0 +1,293 @@
+"""Rounds of calls, each ended by a kill, and what must be true after every restart."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
+from typing import Any
+
+import psycopg
+
+from crash import books, traces
+from crash.books import Drift, Facts, Family
+from crash.calls import KINDS, MAINTENANCE, Call, Journal, Tally
+from crash.clients import Client, Order
+from crash.people import Fal, new_id
+from crash.server import CrashServer, died_inside, waits_inside
+
+CLIENTS = 6
+HELD_SECONDS = 4.0  # until a round without the call that is to be killed is ended without a kill
+ROUNDS_FOR_A_KILL = 8
+STEPS = (0, 0, 1, 2, 5, 26)  # hours between two rounds
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Which process to kill, and inside which call; at random without one."""
+
+    victim: str  # backend, postmaster
+    kind: str = ""
+    point: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.victim if self.kind else f"{self.victim}, at random"
+
+
+def planned(kills: int, chance: random.Random) -> Iterator[Kill]:
+    """Yield kills: once late in each kind of call, then once early; from then on some at random."""
+    victims = cycle(chance.sample(["backend", "postmaster"], 2))
+    # Maintenance comes last in a lap: then there is something to settle, sweep and archive.
+    kinds = chance.sample(sorted(KINDS.keys() - {*MAINTENANCE}), len(KINDS) - len(MAINTENANCE))
+    kinds += chance.sample(MAINTENANCE, len(MAINTENANCE))
+    inside = 0
+    for n in range(kills):
+        kind = kinds[inside % len(kinds)]
+        is_late = inside // len(kinds) % 2 == 0
+        if n >= len(kinds) and n % 5 == 4:
+            yield Kill(next(victims))
+        else:
+            point = chance.choice(KINDS[kind].late_points) if is_late else "clock"
+            yield Kill(next(victims), kind, point)
+            inside += 1
+        if len(kinds) % 2 == 0 and inside % len(kinds) == 0:
+            next(victims)  # what a backend's death did, the postmaster's does in the next lap
+
+
+class Run:
+    """The server, the clients, and the books that are kept of them."""
+
+    def __init__(self, server: CrashServer, seed: int, journal: Journal) -> None:
+        self.server = server
+        self.journal = journal
+        self.chance = random.Random(seed)
+        self.tally = Tally()
+        self.checks = 0
+        self.fal = Fal()
+        self.begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        self.at = self.begin
+        self.clients = [Client(f"c{n}", seed, journal, self.fal) for n in range(CLIENTS)]
+        self.bystanders: list[Client] = []  # whose calls are checked too
+        self._families: dict[int, Family] = {}
+        self._traced: dict[str, int] = {}
+
+    @property
+    def everyone(self) -> list[Client]:
+        return self.clients + self.bystanders
+
+    # -- rounds
+
+    def kill(self, kill: Kill) -> None:
+        """Run rounds until one has ended with this kill, and check what is left."""
+        for _ in range(ROUNDS_FOR_A_KILL):
+            self._advance(kill.kind)
+            if self._round(kill):
+                self.tally.count(self.tally.kills, kill.name)
+                self.check()
+                return
+            self.check()
+        raise Drift(f"no call came that could be killed: {kill}")
+
+    def repeat_what_is_open(self) -> None:
+        """Let every client repeat the call that was not answered, and make no other."""
+        stop = threading.Event()
+        stop.set()
+        with self._playing(Order(), stop):
+            pass
+        self.check()
+
+    def close_books(self) -> None:
+        """Let time run out for every open job and expired credit; then nothing at all is open."""
+        closing = Client("closing", 0, self.journal, self.fal)
+        self.bystanders.append(closing)
+        self.at += timedelta(days=1)
+        for kind in ("sweep", "settle"):
+            call = Call(new_id(self.chance), kind, (), self.at)
+            closing.calls.append(call)
+            with self.server.connect() as conn:
+                closing.send(conn, call, Order())
+        self.check(at=self.at)
+        calls = [call for client in self.everyone for call in client.calls]
+        if unanswered := [call.name for call in calls if not call.is_answered]:
+            raise Drift(f"never answered: {unanswered}")
+
+    def _advance(self, kind: str) -> None:
+        """Move time on, so that leases end, jobs time out and credits expire."""
+        hours = 26 if kind == "settle" else self.chance.choice(STEPS)
+        self.at += timedelta(hours=max(hours, kind == "sweep"))
+        with self.server.connect() as conn:
+            conn.execute("select set_config('crash.now', %s, false)", [self.at.isoformat()])
+            conn.execute("set role rendio_owner")
+            conn.execute("select rendio.ensure_partitions()")
+
+    def _round(self, kill: Kill) -> bool:
+        offset = self.server.log_size()
+        self.journal.write("round", at=self.at, kill=kill)
+        order, stop = Order(kill.kind, kill.point), threading.Event()
+        with self._playing(order, stop) as observer:
+            if kill.kind:
+                pid = self._await_held(observer, order, offset)
+                if pid is None:
+                    return False
+                self._kill_inside(kill, order, pid, offset)
+            else:
+                time.sleep(self.chance.uniform(0.1, 0.6))
+                self._kill_at_random(kill)
+        return True
+
+    @contextmanager
+    def _playing(self, order: Order, stop: threading.Event) -> Iterator[psycopg.Connection[Any]]:
+        """Let the clients play until they are lost or, when the block ends, stopped."""
+        connect = self.server.connect
+        with connect() as referee, connect() as observer, ThreadPoolExecutor(CLIENTS) as pool:
+            referee.execute("select pg_advisory_lock(hashtext('crash'))")
+            playing = [pool.submit(c.play, connect, self.at, order, stop) for c in self.clients]
+            try:
+                yield observer
+            finally:
+                stop.set()
+                if not referee.closed and order.call:
+                    self._let_go(referee)
+            for played in playing:
+                played.result()
+
+    @staticmethod
+    def _let_go(referee: psycopg.Connection[Any]) -> None:
+        with suppress(psycopg.OperationalError):  # it has died with the server
+            referee.execute("select pg_advisory_unlock(hashtext('crash'))")
+
+    # -- kills
+
+    def _await_held(
+        self, observer: psycopg.Connection[Any], order: Order, offset: int
+    ) -> int | None:
+        """Wait until a call is held where it was ordered; return its backend."""
+        query = (
+            "select pid, backend_xid is not null from pg_stat_activity"
+            " where application_name = %s and wait_event = 'advisory'"
+        )
+        deadline = time.monotonic() + HELD_SECONDS
+        while time.monotonic() < deadline:
+            call = order.call
+            found = call and observer.execute(query, [call.name]).fetchone()
+            # What the view tells of a backend is not of one moment.
+            if call and found and (found[1] or order.point == "clock"):
+                pid = found[0]
+                function = KINDS[call.kind].function
+                self.server.await_log(
+                    offset,
+                    lambda text, name=call.name, f=function: waits_inside(text, name, f),
+                    f"{call.name}, waiting inside {function},",
+                )
+                return int(pid)
+            time.sleep(0.005)
+        return None
+
+    def _kill_inside(self, kill: Kill, order: Order, pid: int, offset: int) -> None:
+        call = order.call
+        assert call
+        call.is_surely_undone = call.sent == 1
+        self.journal.write("kill", victim=kill.victim, pid=pid, inside=call.name, at=kill.point)
+        if kill.victim == "backend":
+            self.server.kill_backend(pid)
+            function = KINDS[call.kind].function
+            if not died_inside(self.server.log_since(offset), pid, function):
+                raise AssertionError(f"the log does not say that {pid} died inside {call.name}")
+        else:
+            self.server.kill_everything(pid)
+            self._check_recovered(offset)
+        self.tally.count(self.tally.inside, call.kind)
+
+    def _kill_at_random(self, kill: Kill) -> None:
+        offset = self.server.log_size()
+        self.journal.write("kill", victim=kill.victim)
+        if kill.victim == "backend":
+            pids = [client.backend_pid for client in self.clients if client.backend_pid]
+            self.server.kill_backend(self.chance.choice(pids))
+        else:
+            self.server.kill_postmaster()
+            self._check_recovered(offset)
+
+    def _check_recovered(self, offset: int) -> None:
+        if "automatic recovery in progress" not in self.server.log_since(offset):
+            raise AssertionError("the server was not killed: it did not have to recover")
+
+    # -- what must be true
+
+    def check(self, at: datetime | None = None) -> None:
+        """Raise unless the database holds what the journal says, and nothing else.
+
+        Without a time the books are reconciled as of the run's begin: how old a hold may be that
+        the next sweep has not ended is not what a crash decides.
+        """
+        with self.server.connect() as conn:
+            facts = books.read(conn, self.begin)
+            for client in self.everyone:
+                self._check_client(conn, client, facts)
+            if strangers := books.unknown_ledgers(self._families.values(), facts):
+                raise Drift(f"ledgers that nobody asked for: {strangers}")
+            self._check_whole(conn, at or self.begin)
+        self.checks += 1
+        self.journal.write("checked", at=self.at)
+
+    def _check_client(self, conn: psycopg.Connection[Any], client: Client, facts: Facts) -> None:
+        done = None
+        for person in client.people:
+            family = self._families.setdefault(id(person), Family(person.calls, self.begin))
+            told = family.book(facts)
+            family.check(facts)
+            if client.in_flight in person.calls:
+                done = told
+        call = client.in_flight
+        if call and not call.repeats:
+            told = done
+            if done is False and call.kind in books.ENDINGS:
+                told = None  # a report of a job that had ended is kept all the same
+            if call.is_surely_undone:
+                told = False
+            traces.check(conn, call, told, is_deleted=_is_deleted(client, call))
+        answered = [call for call in client.calls if call.is_answered and not call.repeats]
+        for call in answered[self._traced.get(client.name, 0) :]:
+            traces.check(conn, call, _left_traces(call), is_deleted=_is_deleted(client, call))
+        self._traced[client.name] = len(answered)
+
+    def _check_whole(self, conn: psycopg.Connection[Any], at: datetime) -> None:
+        conn.execute("select set_config('crash.now', %s, false)", [at.isoformat()])
+        found = conn.execute("select * from public.reconcile_credits()").fetchall()
+        if found:
+            raise Drift(f"reconcile_credits(): {found}")
+        twice = conn.execute(
+            "select job_id from public.video_jobs intersect"
+            " select job_id from public.video_jobs_archive"
+        ).fetchall()
+        if twice:
+            raise Drift(f"jobs that are in the archive and not: {twice}")
+        sweeps = [c for client in self.everyone for c in client.calls if c.kind == "sweep"]
+        told = sum(call.answer for call in sweeps if call.answer)
+        row = conn.execute(
+            "select count(*) from (select error_code from public.video_jobs union all"
+            " select error_code from public.video_jobs_archive) as j where error_code = 'timed_out'"
+        ).fetchone()
+        is_sure = not any(call.lost for call in sweeps)
+        if row and (row[0] < told or (is_sure and row[0] != told)):
+            raise Drift(f"sweeps told of {told} jobs, {row[0]} have timed out")
+
+
+def _is_deleted(client: Client, call: Call) -> bool:
+    return any(
+        other.kind == "delete" and not other.refusal
+        for person in client.people
+        if call in person.calls
+        for other in person.calls
+    )
+
+
+def _left_traces(call: Call) -> bool | None:
+    """Tell whether an answered call's traces must be there."""
+    replayed = isinstance(call.answer, dict) and call.answer.get("replayed")
+    return None if call.kind == "refund" and replayed else True

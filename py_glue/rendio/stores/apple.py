@@ -111,9 +111,6 @@ class AppStore:
             raise StoreError("not_consumable")
         if bought.revocationDate is not None:
             raise StoreError("purchase_revoked")
-        if bought.quantity not in (None, 1):
-            # The call credits one product; to credit one of three would be worse than none.
-            raise StoreError("unsupported_quantity", hint="Sell larger packs as own products.")
         return Purchase(
             store=STORE,
             environment=environment,
@@ -121,6 +118,7 @@ class AppStore:
             product_id=text(bought.productId, "productId"),
             purchased_at=moment(bought.purchaseDate),
             app_account_token=_uuid(bought.appAccountToken),
+            quantity=1 if bought.quantity is None else bought.quantity,
         )
 
     def notification(self, signed_payload: str) -> Notification:

@@ -3,10 +3,11 @@
 ::
 
     clients = {"Production": AppStoreServerAPIClient(key, key_id, issuer_id, bundle_id, PRODUCTION)}
-    send_consumption(clients, row)
+    for request in client.get_consumption_requests().requests:
+        send_consumption(clients, request)
 
-A row is one of `get_consumption_requests()`: as the client returns it, or as a dict. Apple takes
-an answer within 12 hours of the notification, and none without the customer's consent.
+A request may also be a dict, as SQL returns it. Apple takes an answer within 12 hours of the
+notification, and none without the customer's consent.
 """
 
 from collections.abc import Mapping
@@ -31,17 +32,17 @@ TOO_MANY_REQUESTS = 429
 
 
 def consumption_request(
-    row: "Mapping[str, Any] | DataclassInstance",
+    request: "Mapping[str, Any] | DataclassInstance",
     *,
     sample_content_provided: bool = True,
     refund_preference: RefundPreference | None = None,
 ) -> ConsumptionRequest:
-    """Turn a row of `get_consumption_requests()` into Apple's request body.
+    """Turn a request of `get_consumption_requests()` into Apple's request body.
 
-    The credits were delivered: a transaction that was not credited has no row. The initial grant
-    is the free sample; without one say `sample_content_provided=False`.
+    The credits were delivered: a transaction without a buyer is not listed. The initial grant is
+    the free sample; without one say `sample_content_provided=False`.
     """
-    facts = _facts(row)
+    facts = _facts(request)
     if facts["customer_consented"] is not True:
         raise StoreError("consent_missing", hint="Apple forbids to answer without consent.")
     return ConsumptionRequest(
@@ -55,18 +56,18 @@ def consumption_request(
 
 def send_consumption(
     clients: Mapping[str, AppStoreServerAPIClient],
-    row: "Mapping[str, Any] | DataclassInstance",
+    request: "Mapping[str, Any] | DataclassInstance",
     *,
     sample_content_provided: bool = True,
     refund_preference: RefundPreference | None = None,
 ) -> None:
-    """Answer one row of `get_consumption_requests()`; `clients` are by environment."""
+    """Answer one of `get_consumption_requests()`; `clients` are by environment."""
     body = consumption_request(
-        row,
+        request,
         sample_content_provided=sample_content_provided,
         refund_preference=refund_preference,
     )
-    facts = _facts(row)
+    facts = _facts(request)
     client = clients.get(facts["environment"])
     if facts["store"] != "app_store" or not client:
         raise StoreError("wrong_environment", hint="There is no client for it.")
@@ -78,8 +79,8 @@ def send_consumption(
         raise StoreUnavailable(hint="The App Store Server API did not answer.") from error
 
 
-def _facts(row: "Mapping[str, Any] | DataclassInstance") -> Mapping[str, Any]:
-    return row if isinstance(row, Mapping) else asdict(row)
+def _facts(request: "Mapping[str, Any] | DataclassInstance") -> Mapping[str, Any]:
+    return request if isinstance(request, Mapping) else asdict(request)
 
 
 def _refusal(error: APIException) -> StoreError:

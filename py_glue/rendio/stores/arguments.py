@@ -1,6 +1,6 @@
 """The arguments of `record_iap_purchase` and `apply_store_notification`, and how to read them."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Something whose fields are the keyword arguments of a call."""
+    """Something whose fields are the keyword arguments of a call, with the call's own defaults."""
 
     def arguments(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return them without those that are at their default."""
+        given = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in given.items() if value != default}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Purchase(Arguments):
     product_id: str
     purchased_at: datetime
     app_account_token: UUID | None = None
+    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,8 @@ class Notification(Arguments):
     environment: str
     notification_id: str
     type: str
-    transaction_id: str | None = None
-    payload: dict[str, Any] = field(default_factory=dict)
+    transaction_id: str | None
+    payload: dict[str, Any]
     occurred_at: datetime
 
 

@@ -12,7 +12,6 @@
     wrong_app                   of another app
     wrong_environment           of an environment that was not asked for
     not_consumable              a purchase that credits cannot stand for
-    unsupported_quantity        more than one of a product in one purchase
     purchase_pending            not paid yet
     purchase_revoked            paid back, or canceled
     consent_missing             the customer has not agreed to what would be sent

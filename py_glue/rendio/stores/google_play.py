@@ -78,9 +78,6 @@ class GooglePlay:
                 raise StoreError("malformed", hint=f"The answer is about another {key}.")
         if (state := resource.get("purchaseState")) != 0:
             raise StoreError(NOT_PURCHASED.get(state, "malformed"))
-        if resource.get("quantity", 1) != 1:
-            # The call credits one product; to credit one of three would be worse than none.
-            raise StoreError("unsupported_quantity", hint="Sell larger packs as own products.")
         return Purchase(
             store=STORE,
             environment="Sandbox" if resource.get("purchaseType") == TEST else "Production",
@@ -88,6 +85,7 @@ class GooglePlay:
             product_id=text(product_id, "productId"),
             purchased_at=moment(resource.get("purchaseTimeMillis")),
             app_account_token=_uuid(resource.get("obfuscatedExternalAccountId")),
+            quantity=resource.get("quantity", 1),
         )
 
 

@@ -1,12 +1,13 @@
 """An eager account of credits: every lot is settled in the call that moves it.
 
 Written from the rules of the lots alone, to be compared with rendio's, which are folded later from
-the ledger. Times are whole hours.
+the ledger. Times are whole numbers, of hours unless an account's grace says otherwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-NEVER = 10**9
+NEVER = 10**15
 GRACE = 7 * 24
 PAID = 20
 
@@ -23,6 +24,12 @@ class Lot:
     amount: int
     remaining: int
     expires_at: int
+    is_sandbox: bool = False
+    origin: tuple[Any, int] | None = None  # owner and seq of the entry that first brought it
+
+    @property
+    def kind(self) -> str:
+        return "paid" if self.priority == PAID else "promotional"
 
 
 @dataclass
@@ -33,6 +40,7 @@ class Entry:
     balance: int
     reason: str
     lot: tuple[int, int] | None
+    job: Any = None
 
 
 @dataclass
@@ -44,21 +52,30 @@ class Account:
     balance: int = 0
     lots: list[Lot] = field(default_factory=list)
     ledger: list[Entry] = field(default_factory=list)
-    draws: dict[str, list[tuple[Lot, int]]] = field(default_factory=dict)
+    draws: dict[Any, list[tuple[Lot, int]]] = field(default_factory=dict)
+    owner: Any = None
+    grace: int = GRACE
 
     def grant(
-        self, now: int, amount: int, reason: str, priority: int = 10, expires_at: int = NEVER
+        self,
+        now: int,
+        amount: int,
+        reason: str,
+        priority: int = 10,
+        expires_at: int = NEVER,
+        is_sandbox: bool = False,
     ) -> None:
         self.settle(now)
         seq = self._write(now, amount, reason)
-        self.lots.append(Lot(seq, 1, priority, amount, amount, expires_at))
+        origin = self.owner, seq
+        self.lots.append(Lot(seq, 1, priority, amount, amount, expires_at, is_sandbox, origin))
         self.next_expiry_at = min(self.next_expiry_at, expires_at)
 
-    def spend(self, now: int, amount: int, reason: str, job: str | None = None) -> None:
+    def spend(self, now: int, amount: int, reason: str, job: Any = None) -> None:
         self.settle(now)
         if amount > self.balance:
             raise Refused
-        self._write(now, -amount, reason)
+        self._write(now, -amount, reason, job=job)
         spendable = sorted(
             self.lots, key=lambda lot: (lot.priority, lot.expires_at, lot.seq, lot.n)
         )
@@ -69,8 +86,8 @@ class Account:
             if job and drawn:
                 self.draws.setdefault(job, []).append((lot, drawn))
 
-    def refund(self, now: int, amount: int, reason: str, job: str) -> None:
-        seq = self._write(now, amount, reason)
+    def refund(self, now: int, amount: int, reason: str, job: Any) -> None:
+        seq = self._write(now, amount, reason, job=job)
         n = 0
         for lot, drawn in reversed(self.draws[job]):
             back = min(amount, drawn)
@@ -79,9 +96,25 @@ class Account:
                 lot.remaining += back
             elif back:
                 n += 1
-                self.lots.append(Lot(seq, n, lot.priority, back, back, self.at + GRACE))
+                until = self.at + self.grace
+                anew = replace(lot, seq=seq, n=n, amount=back, remaining=back, expires_at=until)
+                self.lots.append(anew)
         if any(lot.expires_at <= self.at for lot in self.lots):
-            self.next_expiry_at = min(self.next_expiry_at, self.at + GRACE)
+            self.next_expiry_at = min(self.next_expiry_at, self.at + self.grace)
+
+    def move_to(self, other: "Account", now: int) -> None:
+        """Give all there is to another account, each lot as a lot of its own."""
+        self.settle(now)
+        lots = sorted((lot.seq, lot.n, replace(lot)) for lot in self.lots if lot.remaining)
+        if not lots:
+            return
+        total = self.balance
+        self.spend(now, total, "guest_merge_out")
+        other.settle(now)
+        seq = other._write(now, total, "guest_merge_in")
+        for n, (_, _, lot) in enumerate(lots, 1):
+            other.lots.append(replace(lot, seq=seq, n=n, amount=lot.remaining))
+            other.next_expiry_at = min(other.next_expiry_at, lot.expires_at)
 
     def settle(self, now: int) -> None:
         at = max(self.at, now)
@@ -97,9 +130,16 @@ class Account:
     def available(self, now: int) -> int:
         return sum(lot.remaining for lot in self.lots if lot.expires_at > max(self.at, now))
 
-    def _write(self, now: int, change: int, reason: str, lot: tuple[int, int] | None = None) -> int:
+    def _write(
+        self,
+        now: int,
+        change: int,
+        reason: str,
+        lot: tuple[int, int] | None = None,
+        job: Any = None,
+    ) -> int:
         self.at = max(self.at, now)
         self.balance += change
         seq = len(self.ledger) + 1
-        self.ledger.append(Entry(seq, self.at, change, self.balance, reason, lot))
+        self.ledger.append(Entry(seq, self.at, change, self.balance, reason, lot, job))
         return seq

@@ -140,12 +140,20 @@ def test_a_purchase_may_be_of_several(chain: Chain) -> None:
     assert store(chain).purchase(chain.sign(transaction(quantity=None))).quantity == 1
 
 
+def keywords(call: Callable[..., object]) -> set[str]:
+    return set(inspect.signature(call).parameters) - {"self"}
+
+
 def test_the_arguments_are_those_of_the_call(chain: Chain) -> None:
-    given = set(store(chain).purchase(chain.sign(transaction())).arguments())
-    taken = inspect.signature(rendio.Client.record_iap_purchase).parameters
-    needed = {name for name, one in taken.items() if one.default is one.empty}
-    assert given <= set(taken)
-    assert given == needed - {"self", "user_id"} | {"purchased_at", "app_account_token"}
+    several = store(chain).purchase(chain.sign(transaction(quantity=3)))
+    assert set(several.arguments()) == keywords(rendio.Client.record_iap_purchase) - {"user_id"}
+    told = store(chain).notification(chain.sign(notification(notificationType="TEST")))
+    assert set(told.arguments()) == keywords(rendio.Client.apply_store_notification)
+
+
+def test_the_calls_own_defaults_are_left_to_them(chain: Chain) -> None:
+    plain = store(chain).purchase(chain.sign(transaction(appAccountToken=None)))
+    assert plain.arguments().keys().isdisjoint({"quantity", "app_account_token"})
 
 
 def test_a_refund_is_a_notification_about_a_transaction(chain: Chain) -> None:

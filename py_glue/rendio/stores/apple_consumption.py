@@ -5,6 +5,11 @@
     clients = {"Production": AppStoreServerAPIClient(key, key_id, issuer_id, bundle_id, PRODUCTION)}
     for request in client.get_consumption_requests().requests:
         send_consumption(clients, request)
+        client.answer_consumption_request(
+            store=request.store,
+            environment=request.environment,
+            notification_id=request.notification_id,
+        )
 
 A request may also be a dict, as SQL returns it. Apple takes an answer within 12 hours of the
 notification, and none without the customer's consent.

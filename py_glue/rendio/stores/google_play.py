@@ -48,7 +48,9 @@ class GooglePlay:
         """Verify a push by its Authorization header, and read the notification in its body.
 
         A notification does not tell a test purchase from a real one; where `record_iap_purchase`
-        was given Sandbox, it must be told here too.
+        was given Sandbox, it must be told here too. Nor does one of `refundType` 2 tell how much
+        was refunded; it moves no credits unless `voidedQuantity` (of `purchases.voidedpurchases`)
+        and `quantity` are added to its payload.
         """
         self._tokens.verify(authorization)
         message = _object(_object(_json(body)).get("message"))

@@ -84,7 +84,10 @@ def install(app: App) -> None:
 
 @dataclass(frozen=True)
 class Upkeep(Call):
-    """One run of a maintenance function, as by cron."""
+    """One run of a maintenance function, by the migrating role as from cron."""
+
+    def __call__(self, conn: Connection) -> Any:
+        return value(conn, self.statement())
 
     def statement(self) -> sql.Composed:
         return sql.SQL("select rendio.{}()").format(sql.Identifier(self.rpc))

@@ -35,11 +35,12 @@ WIPE = """
     update public.models set is_available = true;
     update public.iap_products set is_available = true;
     update public.app_settings set value = '"capped"' where key = 'sandbox_purchases';
+    update public.app_settings set value = '"debt"' where key = 'refund_shortfall';
 """
 
 USERS = """
     select u.id, u.credits_remaining, u.credits_total, u.is_guest, u.merged_into,
-        u.deleted_at is not null,
+        u.deleted_at is not null, u.is_blocked, rendio.credits_owed(u.id),
         case
             when u.deleted_at is null
                 then (public.get_user_credits(u.id) ->> 'credits_remaining')::bigint
@@ -116,9 +117,9 @@ class Database:
     def set_clock(self, now: int) -> None:
         self.conn.execute("select set_config('story.now', %s, false)", [str(time_of(now))])
 
-    def set_sandbox(self, policy: str) -> None:
-        query = "update public.app_settings set value = %s where key = 'sandbox_purchases'"
-        self.conn.execute(query, [json.dumps(policy)])
+    def set(self, setting: str, value: str) -> None:
+        query = "update public.app_settings set value = %s where key = %s"
+        self.conn.execute(query, [json.dumps(value), setting])
 
     def sell(self, what: str, on_sale: bool) -> None:
         self.conn.execute(
@@ -184,6 +185,7 @@ def expected_books(world: World) -> Books:
         "users": [
             (
                 *(u.id, u.account.balance, u.granted, u.is_guest, u.merged_into, u.is_deleted),
+                *(u.is_blocked, u.owed),
                 None if u.is_deleted else world.available(u),
             )
             for u in users

@@ -41,6 +41,15 @@ class User:
     is_guest: bool = True
     merged_into: UUID | None = None
     is_deleted: bool = False
+    debts: dict[Any, "Debt"] = field(default_factory=dict)  # by the origin of what was refunded
+
+    @property
+    def is_blocked(self) -> bool:
+        return any(debt.policy == "block" and debt.open for debt in self.debts.values())
+
+    @property
+    def owed(self) -> int:
+        return sum(debt.open for debt in self.debts.values() if debt.policy != "forgive")
 
     @property
     def is_open_guest(self) -> bool:
@@ -53,6 +62,21 @@ class User:
             for entry in self.account.ledger
             if entry.change > 0 and not entry.reason.endswith("_refund")
         )
+
+
+@dataclass
+class Debt:
+    """Credits of a purchase that the store took back, and how many of them could be taken."""
+
+    origin: Any
+    created_at: int
+    revoked: int = 0
+    recovered: int = 0
+    policy: str = "forgive"
+
+    @property
+    def open(self) -> int:
+        return self.revoked - self.recovered
 
 
 @dataclass
@@ -98,9 +122,29 @@ class Submission(NamedTuple):
 
 
 class Purchase(NamedTuple):
+    environment: str
+    transaction: str
     owner: UUID
     product: str
     credits: int
+    origin: Any
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.environment, self.transaction
+
+
+@dataclass
+class Notice:
+    """What a store notified, and what was done then."""
+
+    sale: tuple[str, str]
+    name: str
+    kind: str
+    at: int
+    share: int | None  # of the purchase, taken back; thousandths of a percent
+    action: str = "waiting"
+    changed: int = 0
 
 
 @dataclass
@@ -116,6 +160,8 @@ class World:
     purchases: dict[tuple[str, str], Purchase] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)  # models and products not on sale
     sandbox: str = "capped"
+    notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
+    shortfall: str = "debt"
 
     def call(self, name: str, *args: Any) -> Any:
         """Make a call, whole or not at all."""
@@ -164,8 +210,10 @@ class World:
             if not guest.is_guest:
                 raise Refused("PT409 invalid_transition")
             if owner:
-                guest.account.move_to(self.users[owner].account, self.now)
+                self.users[owner].debts |= guest.debts
+                guest.debts = {}
                 guest.merged_into = owner
+                self._pass_on(guest)
             else:
                 owner = self.apples[sub] = user_id
                 guest.is_guest = False
@@ -203,6 +251,8 @@ class World:
     def _forget(self, person: User) -> None:
         self._forfeit(person)
         person.is_deleted = True
+        for debt in person.debts.values():
+            debt.policy = "forgive" if debt.open else debt.policy
         mine = {d: claim for d, claim in self.devices.items() if claim.owner == person.id}
         self.forgotten |= {device for device, claim in mine.items() if claim.is_granted}
         self.devices = {d: claim for d, claim in self.devices.items() if d not in mine}
@@ -239,6 +289,8 @@ class World:
             "credits_total": user.granted,
             "tier": "free",
             "is_guest": user.is_guest,
+            "credits_owed": user.owed,
+            "is_blocked": user.is_blocked,
         }
 
     def balance_at(self, user_id: UUID, at: int) -> int:
@@ -261,7 +313,7 @@ class World:
         trial = copy.deepcopy(user.account)
         if price <= available:
             trial.spend(self.now, price, "video_generation", "quoted")
-            refusal = None
+            refusal = "account_blocked" if user.is_blocked else None
         else:
             refusal = "account_merged" if user.merged_into else "insufficient_credits"
         return {
@@ -289,7 +341,10 @@ class World:
         if first := self._first(user_id, key, request):
             return first | {"replayed": True}
         price = self._price(model, seconds)
-        self._spend(self._open(user_id).account, price, "video_generation", fresh)
+        user = self._open(user_id)
+        self._spend(user.account, price, "video_generation", fresh)
+        if user.is_blocked:
+            raise Refused("PT403 account_blocked")
         assert fresh
         job = Job(fresh, user_id, price, TIMEOUTS[model], self.now, self.now + TIME_TO_START)
         self.jobs[fresh] = job
@@ -446,15 +501,14 @@ class World:
             raise Refused("PT409 purchase_belongs_to_another_user")
         if first and first.product != product:
             raise Refused("PT422 idempotency_key_reused")
-        if not first:
-            self.purchases[environment, transaction] = self._buy(user_id, environment, product)
+        sale = first or self._buy(user_id, environment, transaction, product)
         return {
-            "credits_added": self.purchases[environment, transaction].credits,
+            "credits_added": sale.credits,
             "credits_remaining": self._spendable(user_id),
             "replayed": bool(first),
         }
 
-    def _buy(self, user_id: UUID, environment: str, product: str) -> Purchase:
+    def _buy(self, user_id: UUID, environment: str, transaction: str, product: str) -> Purchase:
         if product not in PRODUCTS or product in self.retired:
             raise Refused("PT404 product_not_found")
         if user_id not in self.users:
@@ -465,13 +519,117 @@ class World:
             had = sum(lot.amount for lot in user.account.lots if lot.is_sandbox)
             cap = SANDBOX_CAP if self.sandbox == "capped" else 0
             credits = max(0, min(credits, cap - had))
-        if credits:
-            priority = 10 if is_sandbox else PAID
-            user.account.grant(
-                self.now, credits, "iap_purchase", priority=priority, is_sandbox=is_sandbox
+        origin = self._grant(user, credits, "iap_purchase", is_sandbox) if credits else None
+        sale = Purchase(environment, transaction, user_id, product, credits, origin)
+        self.purchases[sale.key] = sale
+        self._settle_revocation(sale)
+        return sale
+
+    def apply_store_notification(
+        self,
+        environment: str,
+        name: str,
+        kind: str,
+        transaction: str,
+        at: int,
+        percentage: int | None,
+        token: UUID,
+        product: str,
+    ) -> Any:
+        key = (environment, transaction)
+        first = self.notices.get((environment, name))
+        if first and (first.kind, first.sale) != (kind, key):
+            raise Refused("PT422 idempotency_key_reused")
+        notice = first
+        if not notice:
+            shares = {"REFUND": percentage or 100_000, "REFUND_REVERSED": 0}
+            notice = Notice(key, name, kind, at, shares.get(kind))
+            self.notices[environment, name] = notice
+            if kind == "ONE_TIME_CHARGE":
+                self._charge(notice, token, product)
+            else:
+                self._revoke(notice)
+        sale = self.purchases.get(key)
+        return {
+            "action": notice.action,
+            "credits_changed": notice.changed,
+            "credits_remaining": self._spendable(sale.owner) if sale else None,
+            "replayed": bool(first),
+        }
+
+    def _charge(self, notice: Notice, token: UUID, product: str) -> None:
+        if notice.sale in self.purchases:
+            notice.action = "already_credited"
+        elif token in self.users:
+            notice.action, notice.changed = (
+                "credited",
+                self._buy(token, *notice.sale, product).credits,
             )
-            self._pass_on(user)
-        return Purchase(user_id, product, credits)
+
+    def _revoke(self, notice: Notice) -> None:
+        if notice is not self._latest(notice.sale):
+            notice.action = "outdated"
+        elif sale := self.purchases.get(notice.sale):
+            notice.action = "revoked" if notice.share else "reversed"
+            notice.changed = self._settle_revocation(sale)
+
+    def _latest(self, sale: tuple[str, str]) -> Notice | None:
+        """The refund or reversal that holds."""
+        told = [n for n in self.notices.values() if n.sale == sale and n.share is not None]
+        return max(told, key=lambda n: (n.at, n.name), default=None)
+
+    def _settle_revocation(self, sale: Purchase) -> int:
+        """Make a purchase what the store last said it is; return the credits given or taken."""
+        latest = self._latest(sale.key)
+        if not sale.origin or not latest or latest.share is None:
+            return 0
+        user, is_sandbox = self._person(sale.owner), sale.environment == "Sandbox"
+        revoked = sale.credits * latest.share // 100_000
+        debt = user.debts.get(sale.origin) or Debt(sale.origin, self.now)
+        if revoked > debt.revoked:
+            is_forgiven = is_sandbox or user.is_deleted
+            debt.revoked, debt.policy = revoked, "forgive" if is_forgiven else self.shortfall
+            user.debts[sale.origin] = debt
+            return -self._collect(user)
+        back = max(0, debt.recovered - revoked)
+        debt.revoked, debt.recovered = revoked, debt.recovered - back
+        if back:
+            self._grant(user, back, "iap_refund_reversed", is_sandbox, sale.origin)
+        return back
+
+    def _grant(
+        self, user: User, amount: int, reason: str, is_sandbox: bool, origin: Any = None
+    ) -> Any:
+        """Give credits that pay what is owed; return their origin."""
+        seq = user.account.grant(
+            *(self.now, amount, reason),
+            priority=10 if is_sandbox else PAID,
+            is_sandbox=is_sandbox,
+            origin=origin,
+        )
+        self._collect(user, seq)
+        self._pass_on(user)
+        return user.id, seq
+
+    def _collect(self, user: User, paid: int | None = None) -> int:
+        """Take what is owed from the refunded purchases' own lots and an entry's paid ones."""
+        total = 0
+        for debt in sorted(user.debts.values(), key=lambda debt: debt.created_at):
+            if not debt.open:
+                continue
+            user.account.settle(self.now)
+            lots = [
+                (lot.origin != debt.origin, lot.seq, lot.n, lot)
+                for lot in user.account.lots
+                if lot.origin == debt.origin
+                or (debt.policy != "forgive" and lot.seq == paid and lot.kind == "paid")
+            ]
+            for *_, lot in sorted(lots, key=lambda lot: lot[:3]):
+                if taken := min(debt.open, lot.remaining):
+                    user.account.take(self.now, lot, taken, "iap_refund")
+                    debt.recovered += taken
+                    total += taken
+        return total
 
     # --- upkeep -----------------------------------------------------------------------------------
 
@@ -510,9 +668,12 @@ class World:
     def available(self, user: User) -> int:
         return user.account.available(self.now)
 
-    def _spendable(self, user_id: UUID) -> int:
+    def _person(self, user_id: UUID) -> User:
         user = self.users[user_id]
-        return self.available(self.users[user.merged_into] if user.merged_into else user)
+        return self.users[user.merged_into] if user.merged_into else user
+
+    def _spendable(self, user_id: UUID) -> int:
+        return self.available(self._person(user_id))
 
     def _open(self, user_id: UUID) -> User:
         user = self.known(user_id)
@@ -566,6 +727,7 @@ class World:
         job.refunded = amount
         user = self.users[job.owner]
         user.account.refund(self.now, amount, reason, job.id)
+        self._collect(user)
         self._pass_on(user)
 
     def _pass_on(self, user: User) -> None:
@@ -573,7 +735,9 @@ class World:
         if user.is_deleted:
             self._forfeit(user)
         elif user.merged_into:
-            user.account.move_to(self.users[user.merged_into].account, self.now)
+            account = self.users[user.merged_into]
+            if seq := user.account.move_to(account.account, self.now):
+                self._collect(account, seq)
 
     def _forfeit(self, user: User) -> None:
         user.account.settle(self.now)

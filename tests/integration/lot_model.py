@@ -64,12 +64,15 @@ class Account:
         priority: int = 10,
         expires_at: int = NEVER,
         is_sandbox: bool = False,
-    ) -> None:
+        origin: tuple[Any, int] | None = None,
+    ) -> int:
+        """Open a lot; return the number of its entry."""
         self.settle(now)
         seq = self._write(now, amount, reason)
-        origin = self.owner, seq
+        origin = origin or (self.owner, seq)
         self.lots.append(Lot(seq, 1, priority, amount, amount, expires_at, is_sandbox, origin))
         self.next_expiry_at = min(self.next_expiry_at, expires_at)
+        return seq
 
     def spend(self, now: int, amount: int, reason: str, job: Any = None) -> None:
         self.settle(now)
@@ -102,12 +105,17 @@ class Account:
         if any(lot.expires_at <= self.at for lot in self.lots):
             self.next_expiry_at = min(self.next_expiry_at, self.at + self.grace)
 
-    def move_to(self, other: "Account", now: int) -> None:
-        """Give all there is to another account, each lot as a lot of its own."""
+    def take(self, now: int, lot: Lot, amount: int, reason: str) -> None:
+        """Take from one lot alone."""
+        self._write(now, -amount, reason, (lot.seq, lot.n))
+        lot.remaining -= amount
+
+    def move_to(self, other: "Account", now: int) -> int | None:
+        """Give all there is to another account, each lot as a lot; return the entry's number."""
         self.settle(now)
         lots = sorted((lot.seq, lot.n, replace(lot)) for lot in self.lots if lot.remaining)
         if not lots:
-            return
+            return None
         total = self.balance
         self.spend(now, total, "guest_merge_out")
         other.settle(now)
@@ -115,6 +123,7 @@ class Account:
         for n, (_, _, lot) in enumerate(lots, 1):
             other.lots.append(replace(lot, seq=seq, n=n, amount=lot.remaining))
             other.next_expiry_at = min(other.next_expiry_at, lot.expires_at)
+        return seq
 
     def settle(self, now: int) -> None:
         at = max(self.at, now)
@@ -122,8 +131,7 @@ class Account:
             return
         for lot in sorted(self.lots, key=lambda lot: (lot.expires_at, lot.seq, lot.n)):
             if lot.remaining and lot.expires_at <= at:
-                self._write(at, -lot.remaining, "credit_expired", (lot.seq, lot.n))
-                lot.remaining = 0
+                self.take(at, lot, lot.remaining, "credit_expired")
         self.at = at
         self.next_expiry_at = min([e for lot in self.lots if (e := lot.expires_at) > at] + [NEVER])
 

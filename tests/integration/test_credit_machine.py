@@ -50,6 +50,8 @@ DAYS = st.sampled_from([None, 1, 2, 9, 40, 0])
 GIFTS = st.sampled_from([30, 5, 1])
 SECONDS = st.sampled_from([None, 3, 12, 2.5, 13])
 ATTEMPTS = st.sampled_from([None, None, 1, 2])
+ENVIRONMENTS = st.sampled_from(["Production", "Production", "Sandbox"])
+PRODUCT_NAMES = st.sampled_from([*PRODUCTS, *PRODUCTS, "credits_7"])
 PAGES = st.integers(1, 3)
 TASKS = [
     "settle_expired_credits",
@@ -82,10 +84,20 @@ GIVEN = act("give", user=SOMEBODY, amount=GIFTS, reason=REASONS, key=MANY, days=
 BOUGHT = act(
     "buy",
     user=SOMEBODY,
-    environment=st.sampled_from(["Production", "Sandbox"]),
+    environment=ENVIRONMENTS,
     transaction=FEW,
-    product=st.sampled_from([*PRODUCTS, *PRODUCTS, "credits_7"]),
+    product=PRODUCT_NAMES,
     token=st.sampled_from([None, None, 0, 1]),
+)
+NOTIFIED = act(
+    "be_notified",
+    name=MANY,
+    kind=st.sampled_from(["REFUND", "REFUND", "REFUND_REVERSED", "ONE_TIME_CHARGE"]),
+    sale=st.tuples(ENVIRONMENTS, FEW),
+    late=st.sampled_from([0, 1, 5]),
+    percentage=st.sampled_from([None, 50_000, 33_333]),
+    token=SOMEBODY,
+    product=PRODUCT_NAMES,
 )
 LINKED = act("sign_in_with_apple", user=SOMEBODY, sub=st.integers(0, 1))
 DUE = act("come_due", n=FEW, early=st.sampled_from([0, 1, -1]))
@@ -98,7 +110,7 @@ STEPS = st.one_of(
     act("cancel", n=FEW, whose=WHOSE, as_user=BOTH),
     act("refund", n=FEW, whose=WHOSE, is_partial=BOTH),
     act("delete_job", n=FEW, whose=WHOSE, as_user=BOTH),
-    *(LINKED, LINKED, GIVEN, GIVEN, BOUGHT, BOUGHT),
+    *(LINKED, LINKED, GIVEN, GIVEN, BOUGHT, BOUGHT, NOTIFIED, NOTIFIED, NOTIFIED),
     act("take", user=SOMEBODY, amount=st.sampled_from([-1, -3, -9, 0]), reason=REASONS, key=MANY),
     act("send_again", n=FEW),
     *(DUE, DUE, MAINTAINED, MAINTAINED),
@@ -106,6 +118,7 @@ STEPS = st.one_of(
     act("fold", user=SOMEBODY),
     act("delete_account", user=SOMEBODY, as_user=BOTH),
     act("change_sandbox"),
+    act("change_shortfall", policy=st.sampled_from(["debt", "block", "forgive"])),
     act("retire_or_sell", what=st.sampled_from([*MODELS, *PRODUCTS])),
     act("trespass", user=SOMEBODY, other=SOMEBODY, call=st.sampled_from(SELF)),
     act("read_ledger", user=SOMEBODY, begin=MANY, end=MANY, limit=PAGES, as_user=BOTH),
@@ -305,6 +318,43 @@ class Credits(RuleBasedStateMachine):
         expected = self.compare(answer, *call)
         assert not (expected and expected["replayed"] and answer.wrote)
 
+    def be_notified(
+        self,
+        name: int,
+        kind: str,
+        sale: tuple[str, int],
+        late: int,
+        percentage: int | None,
+        token: int,
+        product: str,
+    ) -> None:
+        at = (self.world.now // DAY - late) * DAY
+        transaction = f"sale {sale[1]}"
+        told = (at, percentage, self.person(token), product)
+        self.send(self.notify, sale[0], f"notice {name}", kind, transaction, *told)
+
+    def notify(
+        self,
+        environment: str,
+        name: str,
+        kind: str,
+        transaction: str,
+        at: int,
+        percentage: int | None,
+        token: UUID,
+        product: str,
+    ) -> None:
+        self.world.tick()
+        payload = {"appAccountToken": str(token), "productId": product}
+        if percentage:
+            payload["revocationPercentage"] = percentage
+        call = (environment, name, kind, transaction)
+        told = ("app_store", *call, json.dumps(payload), time_of(at))
+        answer = self.ask("apply_store_notification", *told)
+        args = (*call, at, percentage, token, product)
+        expected = self.compare(answer, "apply_store_notification", *args)
+        assert not (expected and expected["replayed"] and answer.wrote)
+
     # --- generation -------------------------------------------------------------------------------
 
     def ask_for_video(
@@ -392,7 +442,11 @@ class Credits(RuleBasedStateMachine):
 
     def change_sandbox(self) -> None:
         self.world.sandbox = "off" if self.world.sandbox == "capped" else "capped"
-        self.database.set_sandbox(self.world.sandbox)
+        self.database.set("sandbox_purchases", self.world.sandbox)
+
+    def change_shortfall(self, policy: str) -> None:
+        self.world.shortfall = policy
+        self.database.set("refund_shortfall", policy)
 
     def retire_or_sell(self, what: str) -> None:
         self.world.retired ^= {what}

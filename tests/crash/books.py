@@ -6,9 +6,11 @@ which the person did not order, came in, and whether a call that nobody answered
 written then, and what must not be, follows from the journal.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +20,17 @@ import psycopg
 from crash.calls import Call
 from crash.people import COST, INITIAL_GRANT, PRODUCT_CREDITS
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # How a job's row tells which kind of call has ended it; other than by a sweep, or a deletion.
 ENDINGS = {"complete": None, "fail": "provider_error", "refund": "refunded", "cancel": "cancelled"}
 MONEY = (
-    *("guest", "grant", "expiring_grant", "take", "purchase", "generate"),
+    *("guest", "grant", "expiring_grant", "take", "generate"),
+    *("purchase", "store_refund", "store_reversal"),
     *("upgrade", "merge", "delete", *ENDINGS),
 )
+
+
+Origin = tuple[Any, int]  # whose entry brought the credits first, and its number
 
 
 class Drift(Exception):
@@ -39,41 +46,69 @@ class Facts:
     """What the database holds, read in one snapshot."""
 
     ledgers: Mapping[UUID, list[lot_model.Entry]]
+    ids: Mapping[tuple[UUID, int], UUID]  # of the entries, which are random
+    debts: Mapping[UUID, dict[UUID, tuple[int, int]]]  # taken back by a store, and recovered
     ended: Mapping[UUID, str]  # a failed job's error code
     jobs_by_key: Mapping[UUID, UUID]
+    notified: Set[str]  # which of a store's notifications have come
 
 
 def read(conn: psycopg.Connection[Any], begin: datetime) -> Facts:
     """Read ledgers, ends of jobs and keys, all of one moment."""
     ledgers: dict[UUID, list[lot_model.Entry]] = {}
+    ids: dict[tuple[UUID, int], UUID] = {}
+    debts: dict[UUID, dict[UUID, tuple[int, int]]] = {}
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")
-        for user, created_at, seq, change, balance, reason, job, lot_seq, lot_n in conn.execute(
-            "select user_id, created_at, seq, change, balance_after, reason, job_id, lot_seq, lot_n"
-            " from public.quota_log order by user_id, seq"
+        for name, user, created_at, seq, *what, lot_seq, lot_n in conn.execute(
+            "select id, user_id, created_at, seq, change, balance_after, reason, job_id, lot_seq,"
+            " lot_n from public.quota_log order by user_id, seq"
         ):
             hours = (created_at - begin) / timedelta(hours=1)
             if hours != int(hours):
                 raise Drift(f"entry {seq} of {user} is of {created_at}, when nothing was called")
             lot = (lot_seq, lot_n) if lot_seq is not None else None
+            change, balance, reason, job = what
             entry = lot_model.Entry(seq, int(hours), change, balance, reason, lot, job)
             ledgers.setdefault(user, []).append(entry)
+            ids[user, seq] = name
+        for user, origin, revoked, recovered in conn.execute(
+            "select user_id, origin, revoked, recovered from public.purchase_revocations"
+        ):
+            debts.setdefault(user, {})[origin] = revoked, recovered
         ended = conn.execute(
             "select job_id, error_code from public.video_jobs where status = 'failed' union all"
             " select job_id, error_code from public.video_jobs_archive where status = 'failed'"
         ).fetchall()
+        told = conn.execute("select notification_id from public.store_notifications").fetchall()
         keys = conn.execute(
             "select idempotency_key, job_id from public.idempotency_log where job_id is not null"
         ).fetchall()
-    return Facts(ledgers, dict(ended), dict(keys))
+    return Facts(ledgers, ids, debts, dict(ended), dict(keys), {name for (name,) in told})
+
+
+@dataclass
+class Debt:
+    """What a store took back of one purchase."""
+
+    created_at: int
+    origin: UUID  # the purchase's entry
+    revoked: int = 0
+    recovered: int = 0
+    is_forgiven: bool = False
+
+    @property
+    def owed(self) -> int:
+        return self.revoked - self.recovered
 
 
 @dataclass
 class Account(lot_model.Account):
-    """An account that can be merged and deleted."""
+    """An account that can be merged and deleted, and whose purchases a store can take back."""
 
     merged_into: UUID | None = None
     is_deleted: bool = False
+    debts: dict[Origin, Debt] = field(default_factory=dict)
 
     def copy(self) -> "Account":
         """Return an account that can change without this one."""
@@ -82,13 +117,70 @@ class Account(lot_model.Account):
             job: [(lots[id(lot)], drawn) for lot, drawn in draws]
             for job, draws in self.draws.items()
         }
-        return replace(self, lots=[*lots.values()], ledger=[*self.ledger], draws=draws)
+        debts = {origin: replace(debt) for origin, debt in self.debts.items()}
+        mine = {"lots": [*lots.values()], "ledger": [*self.ledger], "draws": draws, "debts": debts}
+        return replace(self, **mine)
+
+    def buy(self, now: int, amount: int, reason: str, origin: Origin | None = None) -> None:
+        """Take credits that were paid for; they pay what is owed first."""
+        self.grant(now, amount, reason, lot_model.PAID)
+        self.lots[-1].origin = origin or self.lots[-1].origin
+        self.collect(now, self.lots[-1].seq)
+
+    def refund(self, now: int, amount: int, reason: str, job: UUID) -> None:
+        super().refund(now, amount, reason, job)
+        self.collect(now)
+
+    def move_to(self, other: lot_model.Account, now: int) -> None:
+        assert isinstance(other, Account)
+        before = len(other.ledger)
+        super().move_to(other, now)
+        if len(other.ledger) > before:
+            other.collect(now, other.ledger[-1].seq)
+
+    def merge_into(self, user: UUID, other: "Account", now: int) -> None:
+        other.debts |= self.debts
+        self.debts = {}
+        self.move_to(other, now)
+        self.merged_into = user
 
     def forfeit(self, now: int) -> None:
         """Lose everything, as a deleted account does."""
         self.settle(now)
         if self.balance:
             self.spend(now, self.balance, "credit_expired")
+
+    def delete(self, now: int) -> None:
+        self.forfeit(now)
+        self.is_deleted = True
+        for debt in self.debts.values():
+            debt.is_forgiven |= debt.owed > 0
+
+    def take_back(self, now: int, origin: Origin, entry: UUID, revoked: int) -> None:
+        """Let a store say how much of a purchase it has taken back: more, or less, than before."""
+        debt = self.debts.get(origin, Debt(now, entry))
+        if revoked > debt.revoked:
+            self.debts[origin] = debt
+            debt.revoked, debt.is_forgiven = revoked, self.is_deleted
+            self.collect(now)
+        elif revoked < debt.revoked:
+            back = max(0, debt.recovered - revoked)
+            debt.revoked, debt.recovered = revoked, debt.recovered - back
+            if back:
+                self.buy(now, back, "iap_refund_reversed", origin)
+
+    def collect(self, now: int, paid_seq: int | None = None) -> None:
+        """Take what is owed, from what is left of that purchase and from what was paid just now."""
+        owed = [(o, debt) for o, debt in self.debts.items() if debt.owed]
+        for origin, debt in sorted(owed, key=lambda pair: (pair[1].created_at, pair[1].origin)):
+            self.settle(now)
+            for lot in sorted(self.lots, key=lambda x: (x.origin != origin, x.seq, x.n)):
+                pays = lot.seq == paid_seq and lot.kind == "paid" and not debt.is_forgiven
+                taken = min(debt.owed, lot.remaining) if pays or lot.origin == origin else 0
+                if taken:
+                    self._write(now, -taken, "iap_refund", (lot.seq, lot.n))
+                    lot.remaining -= taken
+                    debt.recovered += taken
 
 
 @dataclass
@@ -100,10 +192,11 @@ class State:
     made_at: dict[UUID, int] = field(default_factory=dict)
     swept: set[UUID] = field(default_factory=set)
     cancelled: set[UUID] = field(default_factory=set)
+    bought: dict[str, Origin] = field(default_factory=dict)  # by transaction
 
     def copy(self) -> "State":
         accounts = {user: account.copy() for user, account in self.accounts.items()}
-        kept = {**self.owners}, {**self.made_at}, {*self.swept}, {*self.cancelled}
+        kept = {**self.owners}, {**self.made_at}, {*self.swept}, {*self.cancelled}, {**self.bought}
         return State(accounts, *kept)
 
 
@@ -144,6 +237,9 @@ class Family:
             found = facts.ledgers.get(user, [])
             if found != account.ledger:
                 raise Drift(_difference(user, account.ledger, found))
+            owed = {debt.origin: (debt.revoked, debt.recovered) for debt in account.debts.values()}
+            if facts.debts.get(user, {}) != owed:
+                raise Drift(f"{user} owes {facts.debts.get(user)}, not {owed}")
 
     # -- one step
 
@@ -153,7 +249,7 @@ class Family:
         must = _must_be_done(call)
         if must is False or not self._has_its_job(call, facts):
             return False
-        if must is None and self._was_ended_otherwise(call, facts):
+        if must is None and self._is_surely_undone(call, facts):
             return False
         before = self._entries()
         while not self._played(lambda state: self._apply(call, state, facts), facts):
@@ -166,7 +262,10 @@ class Family:
         return True if self._entries() > before else None
 
     @staticmethod
-    def _was_ended_otherwise(call: Call, facts: Facts) -> bool:
+    def _is_surely_undone(call: Call, facts: Facts) -> bool:
+        """Tell whether something else than the ledger shows that an unanswered call is not done."""
+        if call.kind.startswith("store_"):
+            return str(call.key) not in facts.notified
         if not call.job or call.kind not in ENDINGS:
             return False
         return facts.ended.get(call.job) != ENDINGS[call.kind]
@@ -235,7 +334,7 @@ class Family:
         assert call.user
         at = self._hours(call.at)
         if call.kind == "guest":
-            state.accounts[call.user] = Account(at)
+            state.accounts[call.user] = Account(at, owner=call.user)
         account = state.accounts[call.user]
         match call.kind:
             case "guest":
@@ -246,13 +345,16 @@ class Family:
             case "take":
                 account.spend(at, -call.args[1], "admin_adjustment")
             case "purchase":
-                account.grant(at, PRODUCT_CREDITS, "iap_purchase", lot_model.PAID)
+                account.buy(at, PRODUCT_CREDITS, "iap_purchase")
+                state.bought[call.args[3]] = call.user, _last_purchase(account)
                 _pass_on(state, account, at)
+            case "store_refund" | "store_reversal":
+                _take_back(state, account, call, facts, at)
             case "generate":
                 _generate(state, account, call, at)
             case "merge":
-                account.merged_into = self._account()
-                _pass_on(state, account, at)
+                into = self._account()
+                account.merge_into(into, state.accounts[into], at)
             case "delete":
                 _delete(state, call.user, facts, at)
             case "cancel" | "refund" | "fail" | "complete":
@@ -265,6 +367,20 @@ class Family:
 
     def _hours(self, at: datetime) -> int:
         return int((at - self.begin) / timedelta(hours=1))
+
+
+def _last_purchase(account: Account) -> int:
+    return next(e.seq for e in reversed(account.ledger) if e.reason == "iap_purchase")
+
+
+def _take_back(state: State, buyer: Account, call: Call, facts: Facts, at: int) -> None:
+    """Take a purchase back, or return it, where its credits are now."""
+    owner = state.accounts[buyer.merged_into] if buyer.merged_into else buyer
+    share = json.loads(call.args[5]).get("revocationPercentage", 100_000)
+    revoked = PRODUCT_CREDITS * share // 100_000 if call.kind == "store_refund" else 0
+    origin = state.bought[call.args[4]]
+    owner.take_back(at, origin, facts.ids[origin], revoked)
+    _pass_on(state, owner, at)
 
 
 def _generate(state: State, account: Account, call: Call, at: int) -> None:
@@ -308,8 +424,7 @@ def _delete(state: State, user: UUID, facts: Facts, at: int) -> None:
     for job in sorted(cancelled, key=lambda job: (state.owners[job], job)):
         _give_back(state, job, at)
     for person in people:
-        state.accounts[person].forfeit(at)
-        state.accounts[person].is_deleted = True
+        state.accounts[person].delete(at)
 
 
 def _pass_on(state: State, account: Account, at: int) -> None:
@@ -348,6 +463,18 @@ def _check_repeat(call: Call) -> None:
     found = (call.answer or {"refused": call.refusal}) | {"credits_remaining": None}
     if found | expected != found:
         raise Drift(f"{call.name} was answered {call.repeats.answer}, and repeated {call.answer}")
+
+
+def digest(ledger: Iterable[lot_model.Entry], begin: datetime) -> str:
+    """Compute what ledger_digest() says of a ledger, from its description."""
+    chain = hashlib.sha256()
+    for entry in ledger:
+        at = (begin + timedelta(hours=entry.at) - EPOCH) // timedelta(microseconds=1)
+        lot = entry.lot or ("", "")
+        values = (entry.seq, entry.change, entry.balance, entry.reason, entry.job or "", *lot)
+        text = ",".join(str(value) for value in (*values, "false", at))
+        chain = hashlib.sha256(chain.digest() + text.encode())
+    return chain.hexdigest()
 
 
 def unknown_ledgers(families: Iterable[Family], facts: Facts) -> set[UUID]:

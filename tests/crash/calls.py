@@ -31,6 +31,12 @@ KINDS = {
     "expiring_grant": Kind("public.add_credits", (*_ENTRY, "credit_grants")),
     "take": Kind("public.add_credits", ("idempotency_log", *_ENTRY)),
     "purchase": Kind("public.record_iap_purchase", ("iap_transactions", *_ENTRY)),
+    "store_refund": Kind(
+        "public.apply_store_notification", ("store_notifications", "purchase_revocations")
+    ),
+    "store_reversal": Kind(
+        "public.apply_store_notification", ("store_notifications", "purchase_revocations")
+    ),
     "generate": Kind("public.generate_video_atomic", ("idempotency_log", "video_jobs")),
     "claim": Kind("public.claim_video_jobs", ("video_jobs",)),
     "start": Kind("public.start_video_job", ("provider_jobs",)),

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,7 +17,8 @@ from crash.people import Fal, Person, new_id
 WEIGHTS = {
     "generate": 30, "grant": 6, "expiring_grant": 12, "take": 3, "purchase": 8, "claim": 10,
     "start": 6, "complete": 12, "fail": 10, "cancel": 6, "refund": 4, "upgrade": 3, "merge": 5,
-    "guest": 1, "delete": 2, "settle": 2, "sweep": 2, "archive": 1, "again": 8,
+    "store_refund": 4, "store_reversal": 2, "guest": 1, "delete": 2, "settle": 2, "sweep": 2,
+    "archive": 1, "again": 8,
 }  # fmt: skip
 PEOPLE = 3
 RETRYABLE = ("40001", "40P01")
@@ -30,15 +32,17 @@ class Lost(Exception):
 class Order:
     """Which call is to be held, and where; the first client with such a call takes it."""
 
-    def __init__(self, kind: str = "", point: str = "") -> None:
+    def __init__(self, kind: str = "", point: str = "", after: float = 0) -> None:
         self.kind = kind
         self.point = point
+        self._opens_at = time.monotonic() + after
         self.call: Call | None = None
         self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
-        return bool(self.kind) and self.call is None
+        is_time = time.monotonic() >= self._opens_at
+        return bool(self.kind) and self.call is None and is_time
 
     def take(self, call: Call) -> str:
         with self._lock:

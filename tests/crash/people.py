@@ -13,6 +13,8 @@ MODEL = UUID("5f3b1e70-0000-4000-8000-000000000001")  # comes with rendio
 COST = 4
 PRODUCT, PRODUCT_CREDITS = "credits_20", 20
 INITIAL_GRANT = 10
+# What providers and stores still report of somebody who is gone.
+AFTER_DELETION = ("complete", "fail", "purchase", "store_refund", "store_reversal")
 
 
 def new_id(chance: random.Random) -> UUID:
@@ -60,6 +62,9 @@ class Person:
         self._is_poor = False
         self.account: UUID | None = None
         self.users: list[UUID] = []
+        self._kept: list[Call] = []  # purchases
+        self._revoked: list[Call] = []
+        self._notifications = 0
         self.open_jobs: dict[UUID, UUID] = {}  # whose
         self.is_deleted = False
         self.calls: list[Call] = []
@@ -72,7 +77,7 @@ class Person:
         """Return a call of that kind, or one that it needs first; None when there is no way."""
         if not self.users:
             kind = "guest"
-        if self.is_deleted and kind not in ("complete", "fail", "purchase"):
+        if self.is_deleted and kind not in AFTER_DELETION:
             return None
         makers: dict[str, Callable[[datetime], Call | None]] = {
             "guest": self._guest,
@@ -80,6 +85,8 @@ class Person:
             "expiring_grant": self._expiring_grant,
             "take": self._take,
             "purchase": self._purchase,
+            "store_refund": self._store_refund,
+            "store_reversal": self._store_reversal,
             "generate": self._generate,
             "start": self._start,
             "complete": self._complete,
@@ -136,6 +143,26 @@ class Person:
         key, user = new_id(self._chance), self._chance.choice(self.users)
         args = (user, "app_store", "Production", f"t-{key}", PRODUCT, at)
         return Call(key, "purchase", args, at, user)
+
+    def _store_refund(self, at: datetime) -> Call:
+        if not self._kept:
+            return self._purchase(at)
+        payload = self._chance.choice(["{}", '{"revocationPercentage": 50000}'])
+        return self._notification("REFUND", self._chance.choice(self._kept), payload, at)
+
+    def _store_reversal(self, at: datetime) -> Call:
+        if not self._revoked:
+            return self._store_refund(at)
+        return self._notification("REFUND_REVERSED", self._chance.choice(self._revoked), "{}", at)
+
+    def _notification(self, told: str, bought: Call, payload: str, at: datetime) -> Call:
+        """Return what the store says of a purchase; by its clock each comes after the last."""
+        self._notifications += 1
+        signed_at = at + timedelta(seconds=self._notifications)
+        key = new_id(self._chance)
+        args = ("app_store", "Production", str(key), told, bought.args[3], payload, signed_at)
+        kind = "store_refund" if told == "REFUND" else "store_reversal"
+        return Call(key, kind, args, at, bought.user)
 
     def _generate(self, at: datetime) -> Call:
         if self._is_poor:
@@ -224,6 +251,10 @@ class Person:
         if call.kind == "guest" and call.user:
             self.users.append(call.user)
             self._spare_guests.append(call.user)
+        elif call.kind == "purchase":
+            self._kept.append(call)
+        elif call.kind.startswith("store_"):
+            self._move_purchase(call)
         elif call.kind == "generate" and call.user:
             call.job = UUID(call.answer["job_id"])
             self.open_jobs[call.job] = call.user
@@ -232,6 +263,13 @@ class Person:
             self.account = self.account or call.user
         elif call.kind == "delete":
             self.is_deleted = True
+
+    def _move_purchase(self, told: Call) -> None:
+        pair = (self._kept, self._revoked)
+        source, target = pair if told.kind == "store_refund" else reversed(pair)
+        for bought in [call for call in source if call.args[3] == told.args[4]]:
+            source.remove(bought)
+            target.append(bought)
 
     def _ended(self, call: Call) -> None:
         """Forget a job that has ended; a cancellation may be refused because a worker has it."""

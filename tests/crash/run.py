@@ -23,6 +23,7 @@ from crash.server import CrashServer, died_inside, waits_inside
 CLIENTS = 6
 HELD_SECONDS = 4.0  # until a round without the call that is to be killed is ended without a kill
 ROUNDS_FOR_A_KILL = 8
+PLAY_SECONDS = 0.5  # at most, until a call is held or a kill comes at random
 STEPS = (0, 0, 1, 2, 5, 26)  # hours between two rounds
 
 
@@ -128,7 +129,9 @@ class Run:
     def _round(self, kill: Kill) -> bool:
         offset = self.server.log_size()
         self.journal.write("round", at=self.at, kill=kill)
-        order, stop = Order(kill.kind, kill.point), threading.Event()
+        # Maintenance at once, while there is something left to do for it.
+        after = 0 if kill.kind in MAINTENANCE else self.chance.uniform(0, PLAY_SECONDS)
+        order, stop = Order(kill.kind, kill.point, after), threading.Event()
         with self._playing(order, stop) as observer:
             if kill.kind:
                 pid = self._await_held(observer, order, offset)
@@ -136,7 +139,7 @@ class Run:
                     return False
                 self._kill_inside(kill, order, pid, offset)
             else:
-                time.sleep(self.chance.uniform(0.1, 0.6))
+                time.sleep(0.1 + after)
                 self._kill_at_random(kill)
         return True
 
@@ -232,6 +235,7 @@ class Run:
             if strangers := books.unknown_ledgers(self._families.values(), facts):
                 raise Drift(f"ledgers that nobody asked for: {strangers}")
             self._check_whole(conn, at or self.begin)
+            self._check_digests(conn)
         self.checks += 1
         self.journal.write("checked", at=self.at)
 
@@ -255,6 +259,20 @@ class Run:
         for call in answered[self._traced.get(client.name, 0) :]:
             traces.check(conn, call, _left_traces(call), is_deleted=_is_deleted(client, call))
         self._traced[client.name] = len(answered)
+
+    def _check_digests(self, conn: psycopg.Connection[Any]) -> None:
+        """Compare the fingerprint of every ledger with that of what was played."""
+        found = dict(
+            conn.execute("select id, public.ledger_digest(id) from public.users").fetchall()
+        )
+        expected = {
+            user: books.digest(account.ledger, self.begin)
+            for family in self._families.values()
+            for user, account in family.state.accounts.items()
+        }
+        if found != expected:
+            users = {user for user, _ in found.items() ^ expected.items()}
+            raise Drift(f"ledger_digest() is not the journal's for {users}")
 
     def _check_whole(self, conn: psycopg.Connection[Any], at: datetime) -> None:
         conn.execute("select set_config('crash.now', %s, false)", [at.isoformat()])

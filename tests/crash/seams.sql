@@ -46,7 +46,8 @@ declare
 begin
     foreach v_table in array array[
         'users', 'account_identities', 'idempotency_log', 'quota_log', 'credit_grants',
-        'video_jobs', 'video_jobs_archive', 'provider_jobs', 'iap_transactions'
+        'video_jobs', 'video_jobs_archive', 'provider_jobs', 'iap_transactions',
+        'store_notifications', 'purchase_revocations'
     ] loop
         execute format(
             'create trigger crash_write after insert or update or delete on public.%1$I'

@@ -30,6 +30,10 @@ _LINKED = (
     "exists (select from public.account_identities as i"
     " where i.kind = 'apple' and i.identifier = %(apple)s)"
 )
+_NOTIFIED = (
+    "exists (select from public.store_notifications as n"
+    " where n.notification_id = %(key)s::text and n.action in ('revoked', 'reversed'))"
+)
 TRACES = {
     "guest": (
         "exists (select from public.users as u where u.id = %(user)s)",
@@ -48,6 +52,8 @@ TRACES = {
         " join public.credit_grants as g on g.user_id = t.user_id and g.seq = t.ledger_seq"
         " where t.user_id = %(user)s and t.transaction_id = 't-' || %(key)s::text)",
     ),
+    "store_refund": (_NOTIFIED,),
+    "store_reversal": (_NOTIFIED,),
     "generate": (
         _KEY,
         "exists (select " + _JOB.format(table="public.quota_log", column="id", more=""),

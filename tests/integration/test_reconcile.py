@@ -89,6 +89,7 @@ def test_no_false_alarm_while_eight_write(db: str) -> None:
 # --- in chunks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_chunks_find_what_the_whole_finds(conn: Connection) -> None:
     """Accounts that differ, ledgers without one between and beyond them, neighbours, both ends."""
     ends = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]

@@ -16,15 +16,22 @@ from rpc import MODEL, App, Connection, generation
 
 LATER = "2 hours"  # after the making of the first world come the calls
 
+STORE = ("app_store", "Production")
+
 World = Mapping[str, str]  # the ids of people, jobs, keys and so on, by what they are
 
 NAMES = (
     "phone", "new phone", "tablet", "apple", "other apple", "new key", "old key", "old id",
-    "started id", "late id", "new id", "event", "purchase",
+    "started id", "late id", "new id", "event", "bought", "purchase", "asked", "notice",
+    "other notice",
 )  # fmt: skip
 NOBODYS = {"models", "catalog_version", "app_settings", "iap_products"}
 # What of a table is a world's, where it has no user_id.
-ELSEWHERE = {"users": "t.id = any(p_people)", "webhook_events": "t.event_id = any(p_names)"}
+ELSEWHERE = {
+    "users": "t.id = any(p_people)",
+    "webhook_events": "t.event_id = any(p_names)",
+    "store_notifications": "t.notification_id = any(p_names)",
+}
 
 ID = "[0-9a-f]{8}((?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 VARYING = (
@@ -138,8 +145,12 @@ def _key(world: World) -> tuple[list[UUID], list[str]]:
 def _first_world(app: App) -> World:
     """Make an account, and a guest who has jobs in every state.
 
-    Of its credits, some expire before the calls come, and the others are those of one video.
+    Of its credits, some expire before the calls come, and the others are those of one video, the
+    rest of a purchase: to take that back leaves a debt.
     """
+    app.owner.execute(
+        "update public.app_settings set value = '\"block\"' where key = 'refund_shortfall'"
+    )
     world = {name: str(uuid4()) for name in NAMES}
     guest, account = (
         UUID(app.call("device_check", None, world[device])["user_id"])
@@ -154,7 +165,11 @@ def _first_world(app: App) -> World:
     started, old, late, waiting = (
         UUID(generation(guest, key)(app.login)["job_id"]) for key in keys
     )
+    app.call("record_iap_purchase", guest, *STORE, world["bought"], "credits_20")
+    app.call("add_credits", guest, -20, "admin_adjustment", uuid4())
     app.call("add_credits", guest, 5, "promo_grant", uuid4(), soon)
+    asks = ("CONSUMPTION_REQUEST", world["bought"])
+    app.call("apply_store_notification", *STORE, world["asked"], *asks)
 
     app.call("start_video_job", guest, started, world["started id"])
     app.call("start_video_job", guest, old, world["old id"])

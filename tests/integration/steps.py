@@ -24,7 +24,8 @@ GATE = 1
 NEVER = 0
 # Written by who holds the user's row or the job's: a stop there is one that was.
 UNDER_LOCKS = {
-    "quota_log", "credit_grants", "credit_draws", "video_jobs_archive", "webhook_events",
+    "quota_log", "credit_grants", "credit_draws", "purchase_revocations", "video_jobs_archive",
+    "webhook_events",
 }  # fmt: skip
 
 INSTALL = (
@@ -161,7 +162,7 @@ class Stage:
         while not running.done():
             if value(self._referee, query, session.info.backend_pid):
                 return True
-            time.sleep(0.0003)
+            time.sleep(0.001)
             assert time.monotonic() < deadline, "a call neither ended nor waited"
         return False
 

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rendio import sqlfiles
 from rpc import MODEL, App, Call
 from servers import Cluster
-from shared_world import LATER, World, Worlds, anonymous
+from shared_world import LATER, STORE, World, Worlds, anonymous
 from steps import Ended, Overlap, Stage, Upkeep, install
 
 pytestmark = [pytest.mark.once, pytest.mark.shapeless, pytest.mark.thorough]
@@ -36,6 +36,8 @@ def rpc(name: str, *args: object, passes_by: bool = False) -> Case:
     """Return a call by the service. A ``$name`` stands for the world's id of that name."""
 
     def fill(arg: object, world: World) -> object:
+        if isinstance(arg, dict):
+            return {key: fill(value, world) for key, value in arg.items()}
         return world[arg[1:]] if isinstance(arg, str) and arg.startswith("$") else arg
 
     return Case(lambda world: Call(name, tuple(fill(arg, world) for arg in args)), passes_by)
@@ -47,8 +49,13 @@ def upkeep(function: str, *, timed_out: str | None = None) -> Case:
 
 
 VIDEO = (MODEL, "a dog surfing", "{}")
-BOUGHT = ("app_store", "Production", "$purchase", "credits_20")
-DONE = ("fal", "$started id", "https://v", None, "$event")
+BOUGHT = (*STORE, "$purchase", "credits_20")
+CHARGE = (
+    "ONE_TIME_CHARGE",
+    "$purchase",
+    {"productId": "credits_20", "appAccountToken": "$guest"},
+)
+DONE = ("fal", "$started id", "https://v", None, "$event", 1)
 
 CASES = {
     "generate": rpc("generate_video_atomic", "$guest", *VIDEO, "$new key"),
@@ -58,16 +65,21 @@ CASES = {
     "claim": rpc("claim_video_jobs", "worker", passes_by=True),
     "start": rpc("start_video_job", "$guest", "$waiting", "$new id"),
     "complete": rpc("complete_video_job", *DONE),
-    "complete in part": rpc("complete_video_job", *DONE, 1),
     "complete an old attempt": rpc("complete_video_job", "fal", "$late id", "https://v"),
     "fail": rpc("fail_video_job", "fal", "$started id", "no", "$event"),
-    "refund": rpc("refund_video_job", "$guest", "$waiting"),
-    "refund a started job": rpc("refund_video_job", "$guest", "$started"),
+    "refund": rpc("refund_video_job", "$guest", "$started"),
     "delete a job": rpc("delete_video_job", "$guest", "$waiting"),
     "delete an old job": rpc("delete_video_job", "$guest", "$old"),
-    "give": rpc("add_credits", "$guest", 5, "promo_grant", "$new key"),
     "take": rpc("add_credits", "$guest", -3, "admin_adjustment", "$new key"),
     "purchase": rpc("record_iap_purchase", "$guest", *BOUGHT),
+    "charge": rpc("apply_store_notification", *STORE, "$notice", *CHARGE),
+    "take back": rpc("apply_store_notification", *STORE, "$notice", "REFUND", "$bought"),
+    "take back at once": rpc(
+        "apply_store_notification", *STORE, "$other notice", "REFUND", "$purchase"
+    ),
+    "waive": rpc("waive_credit_debt", "$guest"),
+    "consent": rpc("set_consumption_consent", "$guest", True),
+    "answer the store": rpc("answer_consumption_request", *STORE, "$asked"),
     "sign in": rpc("link_apple_account", "$guest", "$apple"),
     "sign up": rpc("link_apple_account", "$guest", "$other apple"),
     "delete the guest": rpc("delete_account", "$guest"),
@@ -82,8 +94,8 @@ CASES = {
 }
 # Credits that come to a guest who has signed in go on to the account: two people's rows.
 FOLLOWS = (
-    "generate for the account", "cancel", "complete in part", "fail", "purchase", "sign in",
-    "delete the account", "sweep", "settle",
+    "generate for the account", "cancel", "complete", "fail", "purchase", "take back",
+    "sign in", "delete the account", "sweep", "settle",
 )  # fmt: skip
 # What they write to is nobody's.
 UNSHARED_UPKEEP = {"ensure_partitions", "purge_cron_history", "purge_webhook_events"}
@@ -95,12 +107,16 @@ REFUSED = "a purchase is refused when the account closes, or is settled after it
 NO_ACCOUNT = "link_apple_account goes by a claim that was deleted while it waited"
 NOT_REPLAYED = "delete_account decides whether it is a replay before it waits"
 DEVICE_LEFT = "device_check claims a device for a user who is being deleted"
+CONSENT_LEFT = "set_consumption_consent writes the consent of a user who is being deleted"
 OPEN = {
     ("generate", "delete the guest"): JOB_LEFT,
     ("generate for the account", "delete the account"): JOB_LEFT,
     ("generate with an old key", "delete the guest"): DEADLOCK,
     ("purchase", "sign in"): REFUSED,
     ("purchase", "delete the guest"): REFUSED,
+    ("charge", "sign in"): REFUSED,
+    ("charge", "delete the guest"): REFUSED,
+    ("consent", "delete the guest"): CONSENT_LEFT,
     ("sign in", "delete the account"): NO_ACCOUNT,
     ("delete the guest", "delete the guest"): NOT_REPLAYED,
     ("delete the account", "delete the account"): NOT_REPLAYED,
@@ -109,7 +125,7 @@ OPEN = {
 OPEN_AFTER_SIGN_IN = {
     ("generate for the account", "delete the account"): JOB_LEFT,
     ("cancel", "purchase"): REFUSED,
-    ("complete in part", "purchase"): REFUSED,
+    ("complete", "purchase"): REFUSED,
     ("fail", "purchase"): REFUSED,
     ("purchase", "delete the account"): REFUSED,
     ("purchase", "sweep"): REFUSED,

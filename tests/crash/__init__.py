@@ -7,10 +7,11 @@ call is there once, an unanswered one wholly or not at all, and repeating it com
     server.py    the private server, its deaths and what its log says of them
     seams.sql    where the test sets the time and holds a call inside
     calls.py     one journalled call, and where each kind of call can be held
-    people.py    what users and the backend do, one call after the other
+    people.py    what users, stores and providers do, one call after the other
     clients.py   connections that make those calls until they are lost
     books.py     the ledgers as they follow from the journal
     traces.py    what a call leaves besides ledger entries: all of it, or none
-    run.py       rounds of calls and kills, and the checks between them
-    worker.py    a worker and a webhook handler as processes of their own, and their deaths
+    run.py       rounds of calls that end with a kill, and the checks between them
+    deaths.py    workers and webhook handlers that die between the provider and us (worker.py)
+    campaign.py  a whole run, and what it came to
 """

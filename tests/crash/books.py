@@ -118,8 +118,7 @@ class Account(lot_model.Account):
             for job, draws in self.draws.items()
         }
         debts = {origin: replace(debt) for origin, debt in self.debts.items()}
-        mine = {"lots": [*lots.values()], "ledger": [*self.ledger], "draws": draws, "debts": debts}
-        return replace(self, **mine)
+        return replace(self, lots=[*lots.values()], ledger=[*self.ledger], draws=draws, debts=debts)
 
     def buy(self, now: int, amount: int, reason: str, origin: Origin | None = None) -> None:
         """Take credits that were paid for; they pay what is owed first."""

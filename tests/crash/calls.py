@@ -3,7 +3,7 @@
 import itertools
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,3 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
-
-
-@dataclass
-class Tally:
-    """What a run comes to."""
-
-    kills: dict[str, int] = field(default_factory=dict)
-    inside: dict[str, int] = field(default_factory=dict)
-
-    @staticmethod
-    def count(what: dict[str, int], name: str) -> None:
-        what[name] = what.get(name, 0) + 1

@@ -187,14 +187,18 @@ class Scenes:
         self._run.at += timedelta(hours=1)
         self._person = Person(self._run.chance, self._run.fal)
         self._client.people.append(self._person)
-        for kind in ("guest", "generate"):
-            call = self._person.next(kind, self._run.at)
-            assert call
-            self._send(call)
-            self._person.answered(call)
-        assert call.user
-        assert call.job
-        self._user, self._job = call.user, call.job
+        self._make("guest")
+        made = self._make("generate")
+        assert made.user
+        assert made.job
+        self._user, self._job = made.user, made.job
+
+    def _make(self, kind: str) -> Call:
+        call = self._person.next(kind, self._run.at)
+        assert call
+        self._send(call)
+        self._person.answered(call)
+        return call
 
     def _send(self, call: Call) -> None:
         self._client.calls.append(call)
@@ -204,7 +208,7 @@ class Scenes:
     def _worker_dies(self) -> str:
         accepted: str = self._backend.ask("work", self._run.at)["accepted"]
         self._backend.kill()
-        self._run.tally.count(self._run.tally.kills, "worker, after the provider's answer")
+        self._run.kills["worker, after the provider's answer"] += 1
         return accepted
 
     def _work(self, at: datetime) -> str:
@@ -217,7 +221,7 @@ class Scenes:
         if "verified" not in self._backend.ask("handle", self._run.at, **report):
             raise Drift("the handler did not verify the report")
         self._backend.kill()
-        self._run.tally.count(self._run.tally.kills, "webhook handler, after verification")
+        self._run.kills["webhook handler, after verification"] += 1
 
     def _handle(self, request_id: str, *, is_video: bool, ends: bool) -> None:
         """Let a handler live, and put what it did into the books."""

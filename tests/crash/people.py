@@ -117,8 +117,10 @@ class Person:
 
     # -- the calls
 
-    def _call(self, kind: str, at: datetime, *args: object, **known: UUID) -> Call:
-        return Call(new_id(self._chance), kind, args, at, **known)
+    def _call(
+        self, kind: str, at: datetime, *args: object, user: UUID, job: UUID | None = None
+    ) -> Call:
+        return Call(new_id(self._chance), kind, args, at, user, job)
 
     def _guest(self, at: datetime) -> Call:
         user = new_id(self._chance)

@@ -3,11 +3,13 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -15,7 +17,7 @@ import psycopg
 
 from crash import books, traces
 from crash.books import Drift, Facts, Family
-from crash.calls import KINDS, MAINTENANCE, Call, Journal, Tally
+from crash.calls import KINDS, MAINTENANCE, Call, Journal
 from crash.clients import Client, Order
 from crash.people import Fal, new_id
 from crash.server import CrashServer, died_inside, waits_inside
@@ -23,7 +25,7 @@ from crash.server import CrashServer, died_inside, waits_inside
 CLIENTS = 6
 HELD_SECONDS = 4.0  # until a round without the call that is to be killed is ended without a kill
 ROUNDS_FOR_A_KILL = 8
-PLAY_SECONDS = 0.5  # at most, until a call is held or a kill comes at random
+PLAY_SECONDS = 0.3  # at most, until a call is held or a kill comes at random
 STEPS = (0, 0, 1, 2, 5, 26)  # hours between two rounds
 
 
@@ -67,7 +69,8 @@ class Run:
         self.server = server
         self.journal = journal
         self.chance = random.Random(seed)
-        self.tally = Tally()
+        self.kills: Counter[str] = Counter()
+        self.inside: Counter[str] = Counter()  # by kind of call
         self.checks = 0
         self.fal = Fal()
         self.begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -88,7 +91,7 @@ class Run:
         for _ in range(ROUNDS_FOR_A_KILL):
             self._advance(kill.kind)
             if self._round(kill):
-                self.tally.count(self.tally.kills, kill.name)
+                self.kills[kill.name] += 1
                 self.check()
                 return
             self.check()
@@ -181,12 +184,8 @@ class Run:
             # What the view tells of a backend is not of one moment.
             if call and found and (found[1] or order.point == "clock"):
                 pid = found[0]
-                function = KINDS[call.kind].function
-                self.server.await_log(
-                    offset,
-                    lambda text, name=call.name, f=function: waits_inside(text, name, f),
-                    f"{call.name}, waiting inside {function},",
-                )
+                inside = partial(waits_inside, name=call.name, function=KINDS[call.kind].function)
+                self.server.await_log(offset, inside, f"{call.name}, waiting inside its function,")
                 return int(pid)
             time.sleep(0.005)
         return None
@@ -204,7 +203,7 @@ class Run:
         else:
             self.server.kill_everything(pid)
             self._check_recovered(offset)
-        self.tally.count(self.tally.inside, call.kind)
+        self.inside[call.kind] += 1
 
     def _kill_at_random(self, kill: Kill) -> None:
         offset = self.server.log_size()
@@ -249,11 +248,7 @@ class Run:
                 done = told
         call = client.in_flight
         if call and not call.repeats:
-            told = done
-            if done is False and call.kind in books.ENDINGS:
-                told = None  # a report of a job that had ended is kept all the same
-            if call.is_surely_undone:
-                told = False
+            told = _done_at_all(call, done)
             traces.check(conn, call, told, is_deleted=_is_deleted(client, call))
         answered = [call for call in client.calls if call.is_answered and not call.repeats]
         for call in answered[self._traced.get(client.name, 0) :]:
@@ -303,6 +298,17 @@ def _is_deleted(client: Client, call: Call) -> bool:
         if call in person.calls
         for other in person.calls
     )
+
+
+def _done_at_all(call: Call, in_ledger: bool | None) -> bool | None:
+    """Tell whether an unanswered call's traces must be there; None: all of them, or none."""
+    if call.kind == "start":
+        return None  # the worker and the webhook both record it
+    if call.is_surely_undone:
+        return False
+    if call.kind in books.ENDINGS and not in_ledger:
+        return None  # a report of a job that had ended is kept all the same
+    return in_ledger
 
 
 def _left_traces(call: Call) -> bool | None:

@@ -64,7 +64,10 @@ def main(database: str, provider: str) -> None:
         for line in iter(sys.stdin.readline, ""):
             asked = json.loads(line)
             conn.execute("select set_config('crash.now', %s, false)", [asked.pop("at")])
-            {"work": work, "handle": handle}[asked.pop("do")](client, provider, **asked)
+            if asked.pop("do") == "work":
+                work(client, provider)
+            else:
+                handle(client, provider, **asked)
 
 
 if __name__ == "__main__":

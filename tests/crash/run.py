@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import cycle
 from typing import Any
 
 import psycopg
@@ -23,6 +22,7 @@ from crash.people import Fal, new_id
 from crash.server import CrashServer, died_inside, waits_inside
 
 CLIENTS = 6
+VICTIMS = ("backend", "postmaster")
 HELD_SECONDS = 4.0  # until a round without the call that is to be killed is ended without a kill
 ROUNDS_FOR_A_KILL = 8
 PLAY_SECONDS = 0.3  # at most, until a call is held or a kill comes at random
@@ -33,7 +33,7 @@ STEPS = (0, 0, 1, 2, 5, 26)  # hours between two rounds
 class Kill:
     """Which process to kill, and inside which call; at random without one."""
 
-    victim: str  # backend, postmaster
+    victim: str
     kind: str = ""
     point: str = ""
 
@@ -43,23 +43,20 @@ class Kill:
 
 
 def planned(kills: int, chance: random.Random) -> Iterator[Kill]:
-    """Yield kills: once late in each kind of call, then once early; from then on some at random."""
-    victims = cycle(chance.sample(["backend", "postmaster"], 2))
+    """Yield kills: one late in each kind of call, then some at random among early and late ones."""
     # Maintenance comes last in a lap: then there is something to settle, sweep and archive.
     kinds = chance.sample(sorted(KINDS.keys() - {*MAINTENANCE}), len(KINDS) - len(MAINTENANCE))
     kinds += chance.sample(MAINTENANCE, len(MAINTENANCE))
     inside = 0
     for n in range(kills):
-        kind = kinds[inside % len(kinds)]
-        is_late = inside // len(kinds) % 2 == 0
-        if n >= len(kinds) and n % 5 == 4:
-            yield Kill(next(victims))
-        else:
-            point = chance.choice(KINDS[kind].late_points) if is_late else "clock"
-            yield Kill(next(victims), kind, point)
-            inside += 1
-        if len(kinds) % 2 == 0 and inside % len(kinds) == 0:
-            next(victims)  # what a backend's death did, the postmaster's does in the next lap
+        lap, place = divmod(inside, len(kinds))
+        if lap and n % 4 == 0:
+            yield Kill(VICTIMS[n // 4 % 2])
+            continue
+        kind, is_late = kinds[place], lap % 2 == 0
+        point = chance.choice(KINDS[kind].late_points) if is_late else "clock"
+        yield Kill(VICTIMS[(place + lap) % 2], kind, point)
+        inside += 1
 
 
 class Run:
@@ -157,15 +154,10 @@ class Run:
                 yield observer
             finally:
                 stop.set()
-                if not referee.closed and order.call:
-                    self._let_go(referee)
+                with suppress(psycopg.OperationalError):  # it may have died with the server
+                    referee.execute("select pg_advisory_unlock(hashtext('crash'))")
             for played in playing:
                 played.result()
-
-    @staticmethod
-    def _let_go(referee: psycopg.Connection[Any]) -> None:
-        with suppress(psycopg.OperationalError):  # it has died with the server
-            referee.execute("select pg_advisory_unlock(hashtext('crash'))")
 
     # -- kills
 

@@ -9,7 +9,8 @@ call is there once, an unanswered one wholly or not at all, and repeating it com
     calls.py     one journalled call, and where each kind of call can be held
     people.py    what users, stores and providers do, one call after the other
     clients.py   connections that make those calls until they are lost
-    books.py     the ledgers as they follow from the journal
+    books.py     the ledgers as they follow from the journal (account.py: one person's credits)
+    facts.py     what the database holds of that
     traces.py    what a call leaves besides ledger entries: all of it, or none
     run.py       rounds of calls that end with a kill, and the checks between them
     deaths.py    workers and webhook handlers that die between the provider and us (worker.py)

@@ -10,8 +10,8 @@ import sys
 
 import servers
 
-from crash.books import Drift
 from crash.campaign import crash, report
+from crash.facts import Drift
 
 
 def main() -> int:

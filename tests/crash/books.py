@@ -6,21 +6,19 @@ which the person did not order, came in, and whether a call that nobody answered
 written then, and what must not be, follows from the journal.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import lot_model
-import psycopg
 
+from crash.account import Account, Origin
 from crash.calls import Call
+from crash.facts import Drift, Facts
 from crash.people import COST, INITIAL_GRANT, PRODUCT_CREDITS
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # How a job's row tells which kind of call has ended it; other than by a sweep, or a deletion.
 ENDINGS = {"complete": None, "fail": "provider_error", "refund": "refunded", "cancel": "cancelled"}
 MONEY = (
@@ -30,156 +28,8 @@ MONEY = (
 )
 
 
-Origin = tuple[Any, int]  # whose entry brought the credits first, and its number
-
-
-class Drift(Exception):
-    """The database does not hold what the journal says."""
-
-
 class NotThis(Exception):
     """Maintenance does not write such an entry."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the database holds, read in one snapshot."""
-
-    ledgers: Mapping[UUID, list[lot_model.Entry]]
-    ids: Mapping[tuple[UUID, int], UUID]  # of the entries, which are random
-    debts: Mapping[UUID, dict[UUID, tuple[int, int]]]  # taken back by a store, and recovered
-    ended: Mapping[UUID, str]  # a failed job's error code
-    jobs_by_key: Mapping[UUID, UUID]
-    notified: Set[str]  # which of a store's notifications have come
-
-
-def read(conn: psycopg.Connection[Any], begin: datetime) -> Facts:
-    """Read ledgers, ends of jobs and keys, all of one moment."""
-    ledgers: dict[UUID, list[lot_model.Entry]] = {}
-    ids: dict[tuple[UUID, int], UUID] = {}
-    debts: dict[UUID, dict[UUID, tuple[int, int]]] = {}
-    with conn.transaction():
-        conn.execute("set transaction isolation level repeatable read")
-        for name, user, created_at, seq, *what, lot_seq, lot_n in conn.execute(
-            "select id, user_id, created_at, seq, change, balance_after, reason, job_id, lot_seq,"
-            " lot_n from public.quota_log order by user_id, seq"
-        ):
-            hours = (created_at - begin) / timedelta(hours=1)
-            if hours != int(hours):
-                raise Drift(f"entry {seq} of {user} is of {created_at}, when nothing was called")
-            lot = (lot_seq, lot_n) if lot_seq is not None else None
-            change, balance, reason, job = what
-            entry = lot_model.Entry(seq, int(hours), change, balance, reason, lot, job)
-            ledgers.setdefault(user, []).append(entry)
-            ids[user, seq] = name
-        for user, origin, revoked, recovered in conn.execute(
-            "select user_id, origin, revoked, recovered from public.purchase_revocations"
-        ):
-            debts.setdefault(user, {})[origin] = revoked, recovered
-        ended = conn.execute(
-            "select job_id, error_code from public.video_jobs where status = 'failed' union all"
-            " select job_id, error_code from public.video_jobs_archive where status = 'failed'"
-        ).fetchall()
-        told = conn.execute("select notification_id from public.store_notifications").fetchall()
-        keys = conn.execute(
-            "select idempotency_key, job_id from public.idempotency_log where job_id is not null"
-        ).fetchall()
-    return Facts(ledgers, ids, debts, dict(ended), dict(keys), {name for (name,) in told})
-
-
-@dataclass
-class Debt:
-    """What a store took back of one purchase."""
-
-    created_at: int
-    origin: UUID  # the purchase's entry
-    revoked: int = 0
-    recovered: int = 0
-    is_forgiven: bool = False
-
-    @property
-    def owed(self) -> int:
-        return self.revoked - self.recovered
-
-
-@dataclass
-class Account(lot_model.Account):
-    """An account that can be merged and deleted, and whose purchases a store can take back."""
-
-    merged_into: UUID | None = None
-    is_deleted: bool = False
-    debts: dict[Origin, Debt] = field(default_factory=dict)
-
-    def copy(self) -> "Account":
-        """Return an account that can change without this one."""
-        lots = {id(lot): replace(lot) for lot in self.lots}
-        draws = {
-            job: [(lots[id(lot)], drawn) for lot, drawn in draws]
-            for job, draws in self.draws.items()
-        }
-        debts = {origin: replace(debt) for origin, debt in self.debts.items()}
-        return replace(self, lots=[*lots.values()], ledger=[*self.ledger], draws=draws, debts=debts)
-
-    def buy(self, now: int, amount: int, reason: str, origin: Origin | None = None) -> None:
-        """Take credits that were paid for; they pay what is owed first."""
-        self.grant(now, amount, reason, lot_model.PAID)
-        self.lots[-1].origin = origin or self.lots[-1].origin
-        self.collect(now, self.lots[-1].seq)
-
-    def refund(self, now: int, amount: int, reason: str, job: UUID) -> None:
-        super().refund(now, amount, reason, job)
-        self.collect(now)
-
-    def move_to(self, other: lot_model.Account, now: int) -> None:
-        assert isinstance(other, Account)
-        before = len(other.ledger)
-        super().move_to(other, now)
-        if len(other.ledger) > before:
-            other.collect(now, other.ledger[-1].seq)
-
-    def merge_into(self, user: UUID, other: "Account", now: int) -> None:
-        other.debts |= self.debts
-        self.debts = {}
-        self.move_to(other, now)
-        self.merged_into = user
-
-    def forfeit(self, now: int) -> None:
-        """Lose everything, as a deleted account does."""
-        self.settle(now)
-        if self.balance:
-            self.spend(now, self.balance, "credit_expired")
-
-    def delete(self, now: int) -> None:
-        self.forfeit(now)
-        self.is_deleted = True
-        for debt in self.debts.values():
-            debt.is_forgiven |= debt.owed > 0
-
-    def take_back(self, now: int, origin: Origin, entry: UUID, revoked: int) -> None:
-        """Let a store say how much of a purchase it has taken back: more, or less, than before."""
-        debt = self.debts.get(origin, Debt(now, entry))
-        if revoked > debt.revoked:
-            self.debts[origin] = debt
-            debt.revoked, debt.is_forgiven = revoked, self.is_deleted
-            self.collect(now)
-        elif revoked < debt.revoked:
-            back = max(0, debt.recovered - revoked)
-            debt.revoked, debt.recovered = revoked, debt.recovered - back
-            if back:
-                self.buy(now, back, "iap_refund_reversed", origin)
-
-    def collect(self, now: int, paid_seq: int | None = None) -> None:
-        """Take what is owed, from what is left of that purchase and from what was paid just now."""
-        owed = [(o, debt) for o, debt in self.debts.items() if debt.owed]
-        for origin, debt in sorted(owed, key=lambda pair: (pair[1].created_at, pair[1].origin)):
-            self.settle(now)
-            for lot in sorted(self.lots, key=lambda x: (x.origin != origin, x.seq, x.n)):
-                pays = lot.seq == paid_seq and lot.kind == "paid" and not debt.is_forgiven
-                taken = min(debt.owed, lot.remaining) if pays or lot.origin == origin else 0
-                if taken:
-                    self._write(now, -taken, "iap_refund", (lot.seq, lot.n))
-                    lot.remaining -= taken
-                    debt.recovered += taken
 
 
 @dataclass
@@ -462,18 +312,6 @@ def _check_repeat(call: Call) -> None:
     found = (call.answer or {"refused": call.refusal}) | {"credits_remaining": None}
     if found | expected != found:
         raise Drift(f"{call.name} was answered {call.repeats.answer}, and repeated {call.answer}")
-
-
-def digest(ledger: Iterable[lot_model.Entry], begin: datetime) -> str:
-    """Compute what ledger_digest() says of a ledger, from its description."""
-    chain = hashlib.sha256()
-    for entry in ledger:
-        at = (begin + timedelta(hours=entry.at) - EPOCH) // timedelta(microseconds=1)
-        lot = entry.lot or ("", "")
-        values = (entry.seq, entry.change, entry.balance, entry.reason, entry.job or "", *lot)
-        text = ",".join(str(value) for value in (*values, "false", at))
-        chain = hashlib.sha256(chain.digest() + text.encode())
-    return chain.hexdigest()
 
 
 def unknown_ledgers(families: Iterable[Family], facts: Facts) -> set[UUID]:

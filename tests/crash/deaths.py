@@ -17,9 +17,9 @@ from typing import Any
 
 from fal_sender import Request, Sender
 
-from crash.books import Drift
 from crash.calls import Call
 from crash.clients import Client, Order
+from crash.facts import Drift
 from crash.people import COST, INITIAL_GRANT, Person, new_id
 from crash.run import Run
 

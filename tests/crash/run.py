@@ -14,10 +14,12 @@ from typing import Any
 
 import psycopg
 
-from crash import books, traces
-from crash.books import Drift, Facts, Family
+from crash import books, facts, traces
+from crash.account import digest
+from crash.books import Family
 from crash.calls import KINDS, MAINTENANCE, Call, Journal
 from crash.clients import Client, Order
+from crash.facts import Drift, Facts
 from crash.people import Fal, new_id
 from crash.server import CrashServer, died_inside, waits_inside
 
@@ -220,22 +222,22 @@ class Run:
         the next sweep has not ended is not what a crash decides.
         """
         with self.server.connect() as conn:
-            facts = books.read(conn, self.begin)
+            found = facts.read(conn, self.begin)
             for client in self.everyone:
-                self._check_client(conn, client, facts)
-            if strangers := books.unknown_ledgers(self._families.values(), facts):
+                self._check_client(conn, client, found)
+            if strangers := books.unknown_ledgers(self._families.values(), found):
                 raise Drift(f"ledgers that nobody asked for: {strangers}")
             self._check_whole(conn, at or self.begin)
             self._check_digests(conn)
         self.checks += 1
         self.journal.write("checked", at=self.at)
 
-    def _check_client(self, conn: psycopg.Connection[Any], client: Client, facts: Facts) -> None:
+    def _check_client(self, conn: psycopg.Connection[Any], client: Client, found: Facts) -> None:
         done = None
         for person in client.people:
             family = self._families.setdefault(id(person), Family(person.calls, self.begin))
-            told = family.book(facts)
-            family.check(facts)
+            told = family.book(found)
+            family.check(found)
             if client.in_flight in person.calls:
                 done = told
         call = client.in_flight
@@ -253,7 +255,7 @@ class Run:
             conn.execute("select id, public.ledger_digest(id) from public.users").fetchall()
         )
         expected = {
-            user: books.digest(account.ledger, self.begin)
+            user: digest(account.ledger, self.begin)
             for family in self._families.values()
             for user, account in family.state.accounts.items()
         }

@@ -4,8 +4,8 @@ from typing import Any
 
 import psycopg
 
-from crash.books import Drift
 from crash.calls import Call
+from crash.facts import Drift
 
 # Each query tells of every trace of one call whether it is there. A trace that the call shares with
 # others, like a job's end, counts only while this call alone can have left it.

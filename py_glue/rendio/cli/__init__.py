@@ -14,6 +14,7 @@ VERBS = {
     "status": ("rendio.cli.migrate", "status"),
     "drift": ("rendio.cli.migrate", "drift"),
     "verify": ("rendio.cli.migrate", "verify"),
+    "serve": ("rendio.cli.serve", "serve"),
     "demo": ("rendio.cli.demo", "demo"),
     "psql": ("rendio.cli.embedded", "psql"),
     "embedded": ("rendio.cli.embedded", "embedded"),

@@ -1,0 +1,210 @@
+"""``/functions/v1/…``: what the plans' Edge functions took and answered, over the same calls.
+
+Who the user is comes from the token. A `user_id` in a body may repeat it; only the service may name
+another.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from rendio.edge import limits
+from rendio.edge.bodies import parse, read_body
+from rendio.edge.calls import Answer, Request
+from rendio.edge.devicecheck import Bits, DeviceCheck
+from rendio.edge.errors import ApiError, refusal, unavailable
+from rendio.edge.identity import SERVICE, Caller
+from rendio.edge.logs import event
+from rendio.edge.responses import respond, told_to_database
+from rendio.edge.services import Services, services_of
+
+PREFIX = "/functions/v1"
+MODELS_AGE = "max-age=3600"
+# device_check's argument that withholds the grant; a database that lacks it gives it to every new
+# user, so there a device that had it already gets no new user.
+GRANT_CLAIMED = "p_grant_claimed"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request whose sender is known and was let in."""
+
+    services: Services
+    caller: Caller
+    request: Request
+    given: dict[str, Any]
+    headers: dict[str, str]  # of the response, so far
+    is_head: bool
+
+    @property
+    def user_id(self) -> str | None:
+        """Return who is meant: the token's user, or whom the service names."""
+        named = self.given.get("user_id")
+        if self.caller.is_service:
+            return named
+        if named is not None and named != self.caller.user_id:
+            hint = "Leave user_id out: it is the token's."
+            raise refusal(403, "not_your_account", hint=hint)
+        return self.caller.user_id
+
+    async def call(self, name: str, arguments: Mapping[str, Any], *, as_service: bool) -> Answer:
+        caller = SERVICE if as_service else self.caller
+        return await self.services.calls.by_json(caller, self.request, name, arguments)
+
+    def answer(self, content: str) -> Response:
+        return respond(content, 200, self.headers.items(), head=self.is_head)
+
+
+async def generate_video(http: HttpRequest) -> Response:
+    """POST {model_id, prompt, settings}, header Idempotency-Key: {job_id, status, credits_used}."""
+    names = ("model_id", "prompt", "settings", "idempotency_key")
+    asked = await _begin(http, names, limits.GENERATE)
+    arguments = {f"p_{name}": asked.given.get(name) for name in names}
+    if key := http.headers.get("idempotency-key"):
+        arguments["p_idempotency_key"] = key
+    return await _for_user(asked, "generate_video_atomic", arguments)
+
+
+async def get_video_status(http: HttpRequest) -> Response:
+    """GET ?job_id=…: the job."""
+    asked = await _begin(http, ("job_id",))
+    return await _for_user(asked, "get_video_status", {"p_job_id": asked.given.get("job_id")})
+
+
+async def get_video_jobs(http: HttpRequest) -> Response:
+    """GET ?limit=20&before=…: {jobs, next_before}, newest first."""
+    names = ("limit", "before")
+    asked = await _begin(http, names)
+    arguments = {f"p_{name}": asked.given[name] for name in names if name in asked.given}
+    return await _for_user(asked, "get_video_jobs", arguments)
+
+
+async def get_models(http: HttpRequest) -> Response:
+    """GET, If-None-Match: {models} and an ETag, or 304."""
+    asked = await _begin(http, ())
+    given = {"p_if_none_match": http.headers.get("if-none-match")}
+    told = json.loads((await asked.call("get_models", given, as_service=False)).content)
+    asked.headers.update({"ETag": told["etag"], "Cache-Control": MODELS_AGE})
+    if told["not_modified"]:
+        return respond("", 304, asked.headers.items())
+    return asked.answer(json.dumps({"models": told["models"]}, ensure_ascii=False))
+
+
+async def update_credits(http: HttpRequest) -> Response:
+    """POST {signed_transaction}: {credits_added, credits_remaining, replayed}."""
+    asked = await _begin(http, ("signed_transaction",))
+    if asked.user_id is None:
+        raise _no_user(asked.caller)
+    if asked.services.purchases is None:
+        raise unavailable("app_store_not_configured", "The server lacks APPLE_BUNDLE_ID etc.")
+    arguments = await asked.services.purchases.arguments(asked.given.get("signed_transaction"))
+    arguments["p_user_id"] = asked.user_id
+    answer = await asked.call("record_iap_purchase", arguments, as_service=True)
+    return asked.answer(answer.content)
+
+
+async def device_check(http: HttpRequest) -> Response:
+    """POST {device_id, device_token, language}: {user_id, is_new, is_guest, credits_remaining}.
+
+    With a user's token the answer is that user, else the device's guest. bit0 is set after the
+    grant: when the server dies between the two, the device's next call sets it.
+    """
+    asked = await _begin(http, ("device_id", "device_token", "language"))
+    arguments = {"p_user_id": asked.user_id, "p_device_id": asked.given.get("device_id")}
+    if asked.given.get("language") is not None:
+        arguments["p_language"] = asked.given["language"]
+    token = asked.given.get("device_token")
+    devices = asked.services.devices
+    if devices is None:
+        if not asked.services.settings.insecure_dev:
+            raise unavailable("devicecheck_not_configured", "The server lacks APPLE_TEAM_ID etc.")
+        answer = await asked.call("device_check", arguments, as_service=True)
+        return asked.answer(answer.content)
+    bits = await devices.query(token)
+    if bits.initial_grant:
+        return asked.answer((await _without_grant(asked, arguments)).content)
+    answer = await asked.call("device_check", arguments, as_service=True)
+    await _remember_grant(devices, token, bits)
+    return asked.answer(answer.content)
+
+
+ENDPOINTS = {
+    "generate-video": (generate_video, ("POST",)),
+    "get-video-status": (get_video_status, ("GET", "POST")),
+    "get-video-jobs": (get_video_jobs, ("GET", "POST")),
+    "get-models": (get_models, ("GET",)),
+    "update-credits": (update_credits, ("POST",)),
+    "device/check": (device_check, ("POST",)),
+}
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+
+async def _without_grant(asked: Asked, arguments: dict[str, Any]) -> Answer:
+    """Find or make the user of a device that had its initial credits, whatever its id is now."""
+    calls = asked.services.calls
+    if GRANT_CLAIMED in await calls.catalogue.argument_names("device_check"):
+        withheld = arguments | {GRANT_CLAIMED: True}
+        return await asked.call("device_check", withheld, as_service=True)
+
+    def check(answer: Answer) -> None:
+        if json.loads(answer.content)["is_new"]:
+            raise unavailable("database_outdated", "The database needs:  rendio apply")
+
+    return await calls.by_json(SERVICE, asked.request, "device_check", arguments, check=check)
+
+
+async def _remember_grant(devices: DeviceCheck, token: Any, bits: Bits) -> None:
+    """Set bit0. When Apple does not answer now, the device's next call does it."""
+    try:
+        await devices.update(token, Bits(initial_grant=True, other=bits.other))
+    except ApiError as error:
+        event("devicecheck_bit_not_set", level="warning", reason=error.message)
+
+
+# --- what all have in common ----------------------------------------------------------------------
+
+
+async def _begin(http: HttpRequest, names: Iterable[str], limit: str = limits.GENERAL) -> Asked:
+    """Find out who asks for what, and whether they may now."""
+    services = services_of(http)
+    caller = await services.identify(http)
+    request = told_to_database(http, http.url.path)
+    given = await _fields(http, services, {*names, "user_id"})
+    left = await limits.check(services.calls, caller, services.address(http), request, limit)
+    return Asked(services, caller, request, given, left, http.method == "HEAD")
+
+
+async def _fields(http: HttpRequest, services: Services, names: set[str]) -> dict[str, Any]:
+    """Return what was sent, by name; a name that is not expected is refused, not left out."""
+    if http.method == "POST":
+        body = await read_body(http, services.settings)
+        given, _ = parse(body, http.headers.get("content-type", ""))
+        if not isinstance(given, dict):
+            raise ApiError(400, "PGRST102", "The body must be a JSON object")
+    else:
+        given = dict(http.query_params)
+    if unknown := sorted(set(given) - names):
+        facts = {"argument": unknown[0][:100], "rule": f"one of {', '.join(sorted(names))}"}
+        raise refusal(400, "invalid_argument", facts)
+    return given
+
+
+async def _for_user(asked: Asked, name: str, arguments: Mapping[str, Any]) -> Response:
+    """Call as who asks, for the user who is meant; SQL decides whether that may be."""
+    if asked.user_id is None:
+        raise _no_user(asked.caller)
+    given = {"p_user_id": asked.user_id} | dict(arguments)
+    return asked.answer((await asked.call(name, given, as_service=False)).content)
+
+
+def _no_user(caller: Caller) -> ApiError:
+    if caller.is_service:
+        return refusal(400, "invalid_argument", {"argument": "user_id", "rule": "required"})
+    challenge = {"WWW-Authenticate": "Bearer"}
+    return refusal(401, "not_authenticated", hint="Send a token of the user.", headers=challenge)

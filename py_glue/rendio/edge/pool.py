@@ -1,0 +1,97 @@
+"""The database: a bounded pool, and one transaction for each piece of work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import TupleRow, tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from rendio._wire import set_identity
+from rendio.edge.errors import ApiError
+from rendio.edge.settings import Settings
+
+T = TypeVar("T")
+Cursor = psycopg.AsyncCursor[TupleRow]
+
+ATTEMPTS = 3
+CONNECT_SECONDS = 5
+# A failed attempt to connect is not drawn out: the next request makes the next one, so that a
+# server which is back is found at once.
+RECONNECT_SECONDS = 1
+# What a server that has stopped to answer is waited for beyond the statement's own timeout.
+PATIENCE_SECONDS = 5
+IDLE_IN_TRANSACTION = "10s"
+
+
+class Database:
+    """Runs work on pooled connections. Whoever finds the queue full is refused at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool = AsyncConnectionPool(
+            settings.database_url.reveal(),
+            open=False,
+            name="rendio",
+            min_size=1,
+            max_size=settings.pool_size,
+            max_waiting=settings.pool_queue,
+            timeout=settings.pool_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
+            # Asked before each use, so that no request meets a connection that died idle.
+            check=AsyncConnectionPool.check_connection,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None,  # a transaction pooler may stand between
+                "application_name": "rendio serve",
+                "connect_timeout": CONNECT_SECONDS,
+            },
+        )
+
+    async def open(self) -> None:
+        """Start to connect; a server that is not there yet is waited for by each request."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def run(
+        self, settings: Mapping[str, str], seconds: float, work: Callable[[Cursor], Awaitable[T]]
+    ) -> T:
+        """Do the work in a transaction with these settings, each of them local to it.
+
+        A transaction that lost against another is repeated: it has done nothing.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._once(settings, seconds, work)
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, settings: Mapping[str, str], seconds: float, work: Callable[[Cursor], Awaitable[T]]
+    ) -> T:
+        limits = {
+            "statement_timeout": f"{round(seconds * 1000)}ms",
+            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+        }
+        async with self._pool.connection() as conn:
+            try:
+                async with (
+                    asyncio.timeout(seconds + PATIENCE_SECONDS),
+                    conn.transaction(),
+                    conn.cursor(row_factory=tuple_row) as cursor,
+                ):
+                    await cursor.execute(*set_identity(limits | dict(settings)))
+                    return await work(cursor)
+            except TimeoutError:
+                again = {"Retry-After": "1"}
+                told = "The database does not answer."
+                raise ApiError(503, "PGRST001", told, headers=again) from None
+
+
+def as_login(**settings: Any) -> dict[str, str]:
+    """Return the settings of a transaction that is the server's own, not a caller's."""
+    return {"search_path": "pg_catalog"} | settings

@@ -1,0 +1,66 @@
+"""What the server holds while it runs: the pool, the keys, the outside world."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from starlette.requests import Request
+
+from rendio.edge.calls import Calls
+from rendio.edge.catalogue import Catalogue
+from rendio.edge.devicecheck import DeviceCheck
+from rendio.edge.identity import Caller, Verifier
+from rendio.edge.keys import KeySet
+from rendio.edge.pool import Database
+from rendio.edge.purchases import Purchases
+from rendio.edge.settings import Settings
+
+OUTSIDE_SECONDS = 10.0
+OUTSIDE_CONNECTIONS = 20
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    database: Database
+    calls: Calls
+    verifier: Verifier
+    devices: DeviceCheck | None
+    purchases: Purchases | None
+
+    async def identify(self, request: Request) -> Caller:
+        """Return who calls, and let the log know."""
+        caller = await self.verifier.caller(request.headers)
+        request.scope["state"]["caller"] = caller
+        return caller
+
+    def address(self, request: Request) -> str:
+        """Return the client's address, as far as it is known (RENDIO_TRUSTED_PROXIES)."""
+        return request.client.host if request.client else "unknown"
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """Open what the server needs, and close it again."""
+    database = Database(settings)
+    limits = httpx.Limits(max_connections=OUTSIDE_CONNECTIONS)
+    async with httpx.AsyncClient(timeout=OUTSIDE_SECONDS, limits=limits) as http:
+        keys = KeySet(settings.jwks, http) if settings.jwks else None
+        await database.open()
+        try:
+            yield Services(
+                settings,
+                database,
+                Calls(database, Catalogue(database), settings),
+                Verifier(settings.jwt_secret, keys, settings.jwt_audience, settings.jwt_issuer),
+                DeviceCheck.of(settings, http),
+                Purchases.of(settings),
+            )
+        finally:
+            await database.close()
+
+
+def services_of(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found

@@ -12,7 +12,8 @@ call is there once, an unanswered one wholly or not at all, and repeating it com
     books.py     the ledgers as they follow from the journal (account.py: one person's credits)
     facts.py     what the database holds of that
     traces.py    what a call leaves besides ledger entries: all of it, or none
-    run.py       rounds of calls that end with a kill, and the checks between them
+    checks.py    what must be true after every restart
+    run.py       rounds of calls, each ended by a kill
     deaths.py    workers and webhook handlers that die between the provider and us (worker.py)
     campaign.py  a whole run, and what it came to
 """

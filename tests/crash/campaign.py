@@ -74,7 +74,7 @@ def report(run: Run) -> list[str]:
         f"{len(lost):7} without an answer, repeated until there was one: {done} had been done",
         f"{replays:7} replays",
         f"{repeated:7} transactions repeated after 40001 or 40P01",
-        f"{run.checks:7} times every ledger entry was compared with the journal",
+        f"{run.checks.count:7} times every ledger entry was compared with the journal",
         f"{0:7} drift",
     ]
 

@@ -1,4 +1,4 @@
-"""Rounds of calls, each ended by a kill, and what must be true after every restart."""
+"""Rounds of calls, each ended by a kill."""
 
 import random
 import threading
@@ -14,12 +14,10 @@ from typing import Any
 
 import psycopg
 
-from crash import books, facts, traces
-from crash.account import digest
-from crash.books import Family
 from crash.calls import KINDS, MAINTENANCE, Call, Journal
+from crash.checks import Checks
 from crash.clients import Client, Order
-from crash.facts import Drift, Facts
+from crash.facts import Drift
 from crash.people import Fal, new_id
 from crash.server import CrashServer, died_inside, waits_inside
 
@@ -70,14 +68,12 @@ class Run:
         self.chance = random.Random(seed)
         self.kills: Counter[str] = Counter()
         self.inside: Counter[str] = Counter()  # by kind of call
-        self.checks = 0
         self.fal = Fal()
         self.begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         self.at = self.begin
         self.clients = [Client(f"c{n}", seed, journal, self.fal) for n in range(CLIENTS)]
         self.bystanders: list[Client] = []  # whose calls are checked too
-        self._families: dict[int, Family] = {}
-        self._traced: dict[str, int] = {}
+        self.checks = Checks(self.begin)
 
     @property
     def everyone(self) -> list[Client]:
@@ -114,6 +110,7 @@ class Run:
             closing.calls.append(call)
             with self.server.connect() as conn:
                 closing.send(conn, call, Order())
+        self.checks.begin_anew()
         self.check(at=self.at)
         calls = [call for client in self.everyone for call in client.calls]
         if unanswered := [call.name for call in calls if not call.is_answered]:
@@ -213,99 +210,7 @@ class Run:
         if "automatic recovery in progress" not in self.server.log_since(offset):
             raise AssertionError("the server was not killed: it did not have to recover")
 
-    # -- what must be true
-
     def check(self, at: datetime | None = None) -> None:
-        """Raise unless the database holds what the journal says, and nothing else.
-
-        Without a time the books are reconciled as of the run's begin: how old a hold may be that
-        the next sweep has not ended is not what a crash decides.
-        """
         with self.server.connect() as conn:
-            found = facts.read(conn, self.begin)
-            for client in self.everyone:
-                self._check_client(conn, client, found)
-            if strangers := books.unknown_ledgers(self._families.values(), found):
-                raise Drift(f"ledgers that nobody asked for: {strangers}")
-            self._check_whole(conn, at or self.begin)
-            self._check_digests(conn)
-        self.checks += 1
+            self.checks.check(conn, self.everyone, at)
         self.journal.write("checked", at=self.at)
-
-    def _check_client(self, conn: psycopg.Connection[Any], client: Client, found: Facts) -> None:
-        done = None
-        for person in client.people:
-            family = self._families.setdefault(id(person), Family(person.calls, self.begin))
-            told = family.book(found)
-            family.check(found)
-            if client.in_flight in person.calls:
-                done = told
-        call = client.in_flight
-        if call and not call.repeats:
-            told = _done_at_all(call, done)
-            traces.check(conn, call, told, is_deleted=_is_deleted(client, call))
-        answered = [call for call in client.calls if call.is_answered and not call.repeats]
-        for call in answered[self._traced.get(client.name, 0) :]:
-            traces.check(conn, call, _left_traces(call), is_deleted=_is_deleted(client, call))
-        self._traced[client.name] = len(answered)
-
-    def _check_digests(self, conn: psycopg.Connection[Any]) -> None:
-        """Compare the fingerprint of every ledger with that of what was played."""
-        found = dict(
-            conn.execute("select id, public.ledger_digest(id) from public.users").fetchall()
-        )
-        expected = {
-            user: digest(account.ledger, self.begin)
-            for family in self._families.values()
-            for user, account in family.state.accounts.items()
-        }
-        if found != expected:
-            users = {user for user, _ in found.items() ^ expected.items()}
-            raise Drift(f"ledger_digest() is not the journal's for {users}")
-
-    def _check_whole(self, conn: psycopg.Connection[Any], at: datetime) -> None:
-        conn.execute("select set_config('crash.now', %s, false)", [at.isoformat()])
-        found = conn.execute("select * from public.reconcile_credits()").fetchall()
-        if found:
-            raise Drift(f"reconcile_credits(): {found}")
-        twice = conn.execute(
-            "select job_id from public.video_jobs intersect"
-            " select job_id from public.video_jobs_archive"
-        ).fetchall()
-        if twice:
-            raise Drift(f"jobs that are in the archive and not: {twice}")
-        sweeps = [c for client in self.everyone for c in client.calls if c.kind == "sweep"]
-        told = sum(call.answer for call in sweeps if call.answer)
-        row = conn.execute(
-            "select count(*) from (select error_code from public.video_jobs union all"
-            " select error_code from public.video_jobs_archive) as j where error_code = 'timed_out'"
-        ).fetchone()
-        is_sure = not any(call.lost for call in sweeps)
-        if row and (row[0] < told or (is_sure and row[0] != told)):
-            raise Drift(f"sweeps told of {told} jobs, {row[0]} have timed out")
-
-
-def _is_deleted(client: Client, call: Call) -> bool:
-    return any(
-        other.kind == "delete" and not other.refusal
-        for person in client.people
-        if call in person.calls
-        for other in person.calls
-    )
-
-
-def _done_at_all(call: Call, in_ledger: bool | None) -> bool | None:
-    """Tell whether an unanswered call's traces must be there; None: all of them, or none."""
-    if call.kind == "start":
-        return None  # the worker and the webhook both record it
-    if call.is_surely_undone:
-        return False
-    if call.kind in books.ENDINGS and not in_ledger:
-        return None  # a report of a job that had ended is kept all the same
-    return in_ledger
-
-
-def _left_traces(call: Call) -> bool | None:
-    """Tell whether an answered call's traces must be there."""
-    replayed = isinstance(call.answer, dict) and call.answer.get("replayed")
-    return None if call.kind == "refund" and replayed else True

@@ -29,7 +29,7 @@ SETTINGS = {
     "log_lock_waits": "on",
     "deadlock_timeout": "30ms",
 }
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class CrashServer:

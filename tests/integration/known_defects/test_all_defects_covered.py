@@ -1,4 +1,4 @@
-"""No defect of the foundation is left out, and none has one half only."""
+"""No defect of the foundation or of money is left out, and none has one half only."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,15 @@ FOUNDATION = {
     *range(32, 44),
     *(47, 54, 57, 60, 62),
 }
+# Those that what has to do with money answers for; some have two classes.
+MONEY = {13, 14, 17, 24, 25, 44}
 
 
 def test_every_defect_has_both_halves() -> None:
     text = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_defects_*.py"))
     classes = re.split(r"^class TestDefect2_(\d+)_", text, flags=re.MULTILINE)[1:]
-    bodies = dict(zip(map(int, classes[::2]), classes[1::2], strict=True))
-    assert set(bodies) == FOUNDATION
-    for number, body in bodies.items():
+    numbers = [int(number) for number in classes[::2]]
+    assert set(numbers) == FOUNDATION | MONEY
+    for number, body in zip(numbers, classes[1::2], strict=True):
         assert "def test_succeeds_on_the_plan(" in body, number
         assert "def test_refused_by_ours(" in body, number

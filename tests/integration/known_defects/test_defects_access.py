@@ -189,3 +189,37 @@ class TestDefect2_22_GrantClaimedAgain:
         # And the same user on another device.
         assert ours.call("device_check", ALICE, "a new phone")["credits_remaining"] == GRANT
         assert ours.reasons(ALICE) == ["initial_grant"]
+
+
+class TestDefect2_24_TwoUsersOfOneEmail:
+    """Two users have the same address, or one address in two spellings: who is meant by it?"""
+
+    ADDRESSES = ("ada@example.com", "ada@example.com", "Ada@Example.com")
+
+    def test_succeeds_on_the_plan(self, plan: Plan) -> None:
+        for address in self.ADDRESSES:
+            plan.owner.execute("insert into public.users (email) values (%s)", [address])
+        found = "select count(*) from public.users where email = %s"
+        assert plan.value(found, "ada@example.com") == 2
+        assert plan.value(found, "Ada@Example.com") == 1
+
+    def test_refused_by_ours(self, ours: Ours) -> None:
+        """An address is what Apple told with an id, and names nobody."""
+        newcomer = uuid4()
+        ours.call("device_check", newcomer, "a third phone")
+        for user, address in zip((ALICE, BOB, newcomer), self.ADDRESSES, strict=True):
+            linked = ours.call("link_apple_account", user, f"sub of {user}", address)
+            assert (linked["user_id"], linked["merged_from"]) == (str(user), None)
+        # With another address, or Bob's, it is still Alice who comes, and nobody else's credits.
+        for address in ("new@example.com", self.ADDRESSES[2], None):
+            linked = ours.call("link_apple_account", ALICE, f"sub of {ALICE}", address)
+            assert (linked["user_id"], linked["credits_remaining"]) == (str(ALICE), GRANT)
+        claim = (
+            "insert into public.account_identities (kind, identifier, user_id) values (%s, %s, %s)"
+        )
+        with refused("23505"):
+            ours.owner.execute(claim, ["apple", f"sub of {ALICE}", BOB])
+        with refused("23514"):
+            ours.owner.execute(claim, ["email", self.ADDRESSES[0], BOB])
+        with refused("42703"):
+            ours.owner.execute("select email from public.users")

@@ -5,18 +5,20 @@ committed, so that each order has its test; and at once (races.py). In either no
 repeat, and the books agree.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from races import hold_row, race, wait_until_waiting
-from rpc import COST, App, Call, Outcome, generation, outcome_of
+from races import Task, hold_row, race, wait_until_waiting
+from rpc import COST, App, Call, Connection, Outcome, generation, outcome_of
 from servers import Cluster
 
 pytestmark = pytest.mark.shapeless
@@ -437,3 +439,63 @@ def test_eight_purchases_pay_one_debt_at_once(app: App, policy: str) -> None:
     assert entries(app, user)["iap_refund"] == -50
     assert balance(app, user) == (8 * 20 - 50, 0)
     app.generate(user)
+
+
+# --- everything at once ---------------------------------------------------------------------------
+
+SEED = 20261121
+
+
+def next_task(die: random.Random, people: list[UUID], sub: str, transactions: list[str]) -> Task:
+    """Choose what happens next; a transaction is always the same person's."""
+    user, number = die.choice(people), die.randrange(len(transactions))
+    transaction, owner = transactions[number], people[number % len(people)]
+    at = EARLIER + timedelta(die.randrange(30))
+    return die.choice(
+        [
+            purchase(owner, transaction),
+            charge(owner, transaction),
+            refund(transaction, at),
+            notice("REFUND", transaction, at, revocationPercentage=30_000),
+            reversal(transaction, at),
+            generation(user, by=user),
+            generation(user, by=user),
+            link(user, sub),
+            Call("waive_credit_debt", (user,)),
+            give_back(user),
+        ]
+    )
+
+
+def give_back(user: UUID) -> Task:
+    """Return the task of refunding whatever job is the user's newest."""
+
+    def task(conn: Connection) -> Any:
+        jobs = Call("get_video_jobs", (user,))(conn)["jobs"]
+        return jobs and Call("refund_video_job", (user, UUID(jobs[0]["job_id"])))(conn)
+
+    return task
+
+
+def test_all_of_it_at_once_meets_no_deadlock(app: App) -> None:
+    print("seed", SEED)
+    people, sub = [app.new_user(10) for _ in range(5)], str(uuid4())
+    transactions = [str(uuid4()) for _ in range(10)]
+    link(people[0], sub)(app.login)
+    start = Barrier(8)
+
+    def work(number: int) -> Counter[str]:
+        die, ends = random.Random(SEED + number), Counter[str]()
+        with psycopg.connect(app.url, autocommit=True) as conn:
+            start.wait()
+            for _ in range(60):
+                outcome = outcome_of(next_task(die, people, sub, transactions), conn)
+                action = (outcome.result or {}).get("action")
+                ends[outcome.sqlstate or action or "done"] += 1
+        return ends
+
+    with ThreadPoolExecutor(8) as pool:
+        ends = sum(pool.map(work, range(8)), Counter[str]())
+    done = {"done", "credited", "already_credited", "waiting", "revoked", "reversed", "outdated"}
+    assert ends.keys() <= done | {"PT402", "PT409"}, ends
+    assert ends.keys() >= {"credited", "revoked", "reversed", "outdated", "PT409"}, ends

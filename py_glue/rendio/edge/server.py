@@ -2,6 +2,8 @@
 
 import asyncio
 import resource
+import signal
+from types import FrameType
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,8 +19,14 @@ DESCRIPTORS = 16_384
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are answered before the end."""
     set_up()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)  # uvicorn's own handler gives them back to it at the end
     event("starting", host=host, port=port, descriptors=raise_descriptor_limit())
     uvicorn.Server(configuration(settings, host, port)).run()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def configuration(settings: Settings, host: str, port: int) -> uvicorn.Config:

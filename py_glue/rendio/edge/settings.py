@@ -150,7 +150,7 @@ class _Reader:
     def _number(self, name: str, default: float, least: float) -> float:
         text = self._text(name)
         try:
-            number = float(text) if text else default
+            number = float(text or default)
         except ValueError:
             number = -1
         if not least <= number < float("inf"):

@@ -1,0 +1,207 @@
+"""How much is let in: rate limits, the queue for a connection, readiness."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from edge_server import MODEL, SERVICE, WAIT_SECONDS, Edge, as_user, running
+
+pytestmark = [pytest.mark.once, pytest.mark.shapeless]
+
+# The contract's function, with two requests of each kind for everybody.
+STAND_IN = """
+drop function if exists public.check_rate_limit(uuid, text, integer, text);
+create table public.edge_limited (who text, endpoint text);
+create function public.check_rate_limit(
+    p_user_id uuid, p_endpoint text, p_cost integer default 1, p_subject text default null
+) returns jsonb language plpgsql security definer as $$
+declare
+    v_used integer;
+begin
+    if pg_has_role(current_setting('role')::name, 'service_role', 'usage') is not true then
+        raise sqlstate 'PT403' using message = 'service_only';
+    end if;
+    insert into public.edge_limited values (coalesce(p_user_id::text, p_subject), p_endpoint);
+    select count(*) into v_used from public.edge_limited
+    where who = coalesce(p_user_id::text, p_subject) and endpoint = p_endpoint;
+    return jsonb_build_object(
+        'allowed', v_used <= 2,
+        'limit', 2,
+        'remaining', greatest(2 - v_used, 0),
+        'retry_after', case when v_used > 2 then 12.3 end
+    );
+end;
+$$;
+revoke execute on function public.check_rate_limit(uuid, text, integer, text) from public;
+grant execute on function public.check_rate_limit(uuid, text, integer, text) to service_role;
+"""
+
+
+# --- rate limits ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limited(edge_db: str, start: Callable[..., Edge]) -> Iterator[tuple[Edge, Any]]:
+    with psycopg.connect(edge_db, autocommit=True) as conn:
+        conn.execute(STAND_IN)
+        yield start(), conn
+        conn.execute("drop function public.check_rate_limit(uuid, text, integer, text)")
+        conn.execute("drop table public.edge_limited")
+
+
+def counted(conn: psycopg.Connection[Any], who: object) -> list[str]:
+    query = "select endpoint from public.edge_limited where who = %s"
+    return [endpoint for (endpoint,) in conn.execute(query, [str(who)])]
+
+
+def test_a_user_is_stopped_at_the_limit(limited: tuple[Edge, Any]) -> None:
+    edge, conn = limited
+    user = edge.new_user()
+    given = {"p_user_id": str(user)}
+    answers = [edge.rpc("get_user_credits", given, as_user(user)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["RateLimit-Limit"] for answer in answers] == ["2"] * 3
+    assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+    assert answers[2].headers["Retry-After"] == answers[2].headers["RateLimit-Reset"] == "13"
+    told = answers[2].json()
+    assert (told["code"], told["message"]) == ("PT429", "rate_limited")
+    assert set(told) == {"code", "message", "details", "hint"}
+    other = edge.new_user()
+    assert edge.rpc("get_user_credits", {"p_user_id": str(other)}, as_user(other)).is_success
+    assert counted(conn, user) == ["general"] * 3
+
+
+def test_generation_is_counted_by_itself_in_both_faces(limited: tuple[Edge, Any]) -> None:
+    edge, conn = limited
+    user = edge.new_user()
+    bad = {"p_user_id": str(user), "p_model_id": MODEL, "p_prompt": "", "p_settings": {}}
+    refused = edge.rpc(
+        "generate_video_atomic", bad | {"p_idempotency_key": str(uuid4())}, as_user(user)
+    )
+    assert refused.json()["code"] == "PT400"
+    assert counted(conn, user) == ["generate"], "what fails later counts too"
+    given = {"model_id": MODEL, "prompt": "A fox"}
+    answers = [
+        edge.endpoint("generate-video", given, as_user(user) | {"Idempotency-Key": str(uuid4())})
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    told = answers[1].json()
+    assert (told["error"], told["retry_after"]) == ("rate_limited", 13)
+    assert edge.http.get("/functions/v1/get-video-jobs", headers=as_user(user)).is_success
+
+
+def test_the_nameless_are_counted_by_address_and_the_service_is_not(
+    limited: tuple[Edge, Any],
+) -> None:
+    edge, conn = limited
+    answers = [edge.http.get("/functions/v1/get-models") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert counted(conn, "address:127.0.0.1") == ["general"] * 3
+    served = [edge.rpc("get_models", {}, SERVICE) for _ in range(4)]
+    assert {answer.status_code for answer in served} == {200}
+    assert "RateLimit-Limit" not in served[0].headers
+
+
+def test_a_proxy_is_believed_only_when_it_is_trusted(
+    limited: tuple[Edge, Any], start: Callable[..., Edge]
+) -> None:
+    edge, conn = limited
+    told = {"X-Forwarded-For": "203.0.113.7"}
+    edge.http.get("/functions/v1/get-models", headers=told)
+    assert counted(conn, "address:203.0.113.7") == []
+    start(trusted_proxies="127.0.0.1").http.get("/functions/v1/get-models", headers=told)
+    assert counted(conn, "address:203.0.113.7") == ["general"]
+
+
+def test_a_limit_that_is_switched_off_has_no_headers(limited: tuple[Edge, Any]) -> None:
+    edge, conn = limited
+    conn.execute(
+        "create or replace function public.check_rate_limit(p_user_id uuid, p_endpoint text, "
+        "p_cost integer default 1, p_subject text default null) returns jsonb language sql as "
+        """$$ select '{"allowed": true, "limit": null, "remaining": null}'::jsonb $$"""
+    )
+    answer = edge.http.get("/functions/v1/get-models")
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("ratelimit")]
+
+
+# --- the pool -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def blocked(url: str) -> Iterator[None]:
+    """Let every reader of the catalogue wait until the end of the block."""
+    with psycopg.connect(url) as conn:
+        conn.execute("lock table public.catalog_version in access exclusive mode")
+        yield
+        conn.rollback()
+
+
+def until(edge: Edge, condition: Callable[[dict[str, int]], bool]) -> None:
+    """Wait until the server's pool is in a state."""
+    pool = edge.server.config.app.state.services.database._pool  # type: ignore[union-attr]
+    ended = monotonic() + WAIT_SECONDS
+    while not condition(pool.get_stats()):
+        assert monotonic() < ended, pool.get_stats()
+        sleep(0.01)
+
+
+def test_whoever_finds_the_queue_full_is_refused_at_once(
+    start: Callable[..., Edge], edge_db: str
+) -> None:
+    patient = {"anon": 60, "authenticated": 60, "service_role": 60}
+    edge = start(pool_size=1, pool_queue=1, pool_seconds=60, statement_seconds=patient)
+    assert edge.http.get("/functions/v1/get-models").is_success
+
+    def ask() -> httpx.Response:
+        return httpx.get(f"{edge.url}/functions/v1/get-models", timeout=60)
+
+    with ThreadPoolExecutor(2) as threads:
+        with blocked(edge_db):
+            served = threads.submit(ask)
+            until(edge, lambda now: now["pool_available"] == 0)
+            queued = threads.submit(ask)
+            until(edge, lambda now: now.get("requests_waiting") == 1)
+            refused = ask()
+            assert edge.http.get("/healthz").json() == {"status": "ok"}
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert refused.json()["code"] == "PGRST003"
+        assert (served.result().status_code, queued.result().status_code) == (200, 200)
+
+
+def test_whoever_waits_too_long_is_refused(start: Callable[..., Edge], edge_db: str) -> None:
+    patient = {"anon": 60, "authenticated": 60, "service_role": 60}
+    edge = start(pool_size=1, pool_seconds=0.2, statement_seconds=patient)
+    assert edge.http.get("/functions/v1/get-models").is_success
+    with ThreadPoolExecutor(1) as threads:
+        with blocked(edge_db):
+            place = f"{edge.url}/functions/v1/get-models"
+            served = threads.submit(lambda: httpx.get(place, timeout=60))
+            until(edge, lambda now: now["pool_available"] == 0)
+            refused = edge.http.get("/functions/v1/get-models")
+        assert (refused.status_code, refused.json()["code"]) == (503, "PGRST003")
+        assert refused.headers["Retry-After"] == "1"
+        assert served.result().status_code == 200
+
+
+# --- health ---------------------------------------------------------------------------------------
+
+
+def test_health(edge: Edge) -> None:
+    assert edge.http.get("/healthz").json() == {"status": "ok"}
+    assert edge.http.get("/readyz").json() == {"status": "ready"}
+
+
+def test_a_database_without_rendio_is_not_ready(empty_db: str, start: Callable[..., Edge]) -> None:
+    with running(empty_db) as edge:
+        answer = edge.http.get("/readyz")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["reason"] == "rendio is not applied to the database"
+        assert edge.rpc("get_models").json()["code"] == "PGRST202"

@@ -89,6 +89,19 @@ begin
 end;
 $$;
 
+-- Succeeds at every third attempt: a sequence does not go back with its transaction.
+create sequence public.edge_attempts;
+grant usage on sequence public.edge_attempts to anon;
+
+create function public.edge_conflict(p_sqlstate text) returns void
+language plpgsql volatile as $$
+begin
+    if nextval('public.edge_attempts') % 3 <> 0 then
+        raise exception using errcode = p_sqlstate, message = 'another was faster';
+    end if;
+end;
+$$;
+
 create function public.edge_sleep(p_seconds double precision) returns void
 language sql volatile
 begin atomic

@@ -346,6 +346,11 @@ def test_the_status_of_an_error(
         assert edge.rpc("edge_raise", {"p_sqlstate": sqlstate}, SERVICE).status_code == 403
 
 
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_a_transaction_that_lost_is_repeated(edge: Edge, sqlstate: str) -> None:
+    assert edge.rpc("edge_conflict", {"p_sqlstate": sqlstate}).status_code == 204
+
+
 def test_too_many_requests_say_when_to_come_back(edge: Edge) -> None:
     answer = edge.rpc("edge_raise", {"p_sqlstate": "PT429"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")

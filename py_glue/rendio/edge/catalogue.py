@@ -91,9 +91,18 @@ class Catalogue:
         return [function for function in self._functions.get(name, []) if function.takes(given)]
 
     async def _refresh(self, kept: float) -> None:
-        if monotonic() - self._read_at > kept:
-            self._functions = await self._database.run(as_login(), SECONDS, _read)
+        """Read the functions again; meanwhile other requests go on with those that are known."""
+        before = self._read_at
+        if monotonic() - before <= kept:
+            return
+        if self._functions:
             self._read_at = monotonic()
+        try:
+            self._functions = await self._database.run(as_login(), SECONDS, _read)
+        except BaseException:
+            self._read_at = before
+            raise
+        self._read_at = monotonic()
 
     def _missing(self, name: str, given: Collection[str]) -> ApiError:
         called, names = f"{SCHEMA}.{name}", ", ".join(sorted(given))

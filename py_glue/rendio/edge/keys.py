@@ -10,6 +10,7 @@ import httpx
 import jwt
 
 from rendio.edge.errors import ApiError
+from rendio.edge.logs import event
 
 KEPT_SECONDS = 600
 AGAIN_SECONDS = 10  # between two fetches, however many tokens name unknown keys
@@ -35,22 +36,27 @@ class KeySet:
         return self._keys.get(key_id)
 
     async def _refresh(self, key_id: str | None) -> None:
+        """Fetch the keys when they are old or lack this one.
+
+        Who knows its key waits for nobody's fetch; unknown ids cannot cause one after the other.
+        """
+        is_known = key_id in self._keys or (key_id is None and self._keys)
+        is_fresh = monotonic() - self._fetched <= KEPT_SECONDS
+        if is_known and (is_fresh or self._lock.locked()):
+            return
         async with self._lock:
-            now = monotonic()
-            wanted = now - self._fetched > KEPT_SECONDS or (
-                key_id is not None and key_id not in self._keys
-            )
-            if not wanted or now - self._tried < AGAIN_SECONDS:
-                if not self._keys:
-                    raise _unavailable()
-                return
-            self._tried = now
-            try:
-                self._keys = read_keys(await self._load())
-                self._fetched = now
-            except (httpx.HTTPError, OSError, ValueError):
-                if not self._keys:
-                    raise _unavailable() from None
+            if monotonic() - self._tried >= AGAIN_SECONDS:
+                self._tried = monotonic()
+                await self._fetch()
+        if not self._keys:
+            raise _unavailable()
+
+    async def _fetch(self) -> None:
+        try:
+            self._keys = read_keys(await self._load())
+            self._fetched = monotonic()
+        except (httpx.HTTPError, OSError, ValueError):
+            event("keys_not_fetched", level="warning")
 
     async def _load(self) -> Any:
         if "://" not in self._place:

@@ -289,7 +289,7 @@ def sandbox(app: App) -> Iterator[Callable[..., None]]:
 
 @pytest.mark.parametrize("by_store", [False, True], ids=["reported", "notified"])
 @pytest.mark.parametrize(
-    ("policy", "testers", "given"),
+    ("policy", "is_tester", "given"),
     [("off", True, [0, 0]), ("listed", False, [0, 0]), ("listed", True, [120, 120]),
      ("capped", False, [100, 0])],
 )  # fmt: skip
@@ -298,12 +298,12 @@ def test_what_the_sandbox_brings(
     user: UUID,
     sandbox: Callable[..., None],
     policy: str,
-    testers: bool,
+    is_tester: bool,
     given: list[int],
     by_store: bool,
 ) -> None:
     """No policy makes it real money: it is promotional, marked, and never owed."""
-    sandbox(sandbox_purchases=policy, sandbox_testers=[user] if testers else [])
+    sandbox(sandbox_purchases=policy, sandbox_testers=[user] if is_tester else [])
     transactions = [str(uuid4()), str(uuid4())]
     make = charge if by_store else purchase
     calls = [make(user, t, "credits_120", environment="Sandbox") for t in transactions]

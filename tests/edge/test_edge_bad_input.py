@@ -13,11 +13,13 @@ from uuid import uuid4
 import jwt
 import psycopg
 import pytest
-from edge_server import COST, MODEL, SERVICE, Edge, as_user, bearer, token
+from edge_server import COST, MODEL, SERVICE, Edge, as_user, bearer, running, token
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from rendio.edge import pool
 from rendio.edge.logs import JsonLines
-from servers import Cluster
+from servers import Cluster, Run
+from silent_wire import silent_wire
 
 pytestmark = [pytest.mark.once, pytest.mark.shapeless]
 
@@ -291,6 +293,28 @@ def until_ready(edge: Edge) -> None:
         if edge.http.get("/readyz").is_success:
             return
     pytest.fail("the server did not come back")
+
+
+def test_a_database_that_falls_silent_is_hung_up_on(
+    edge_db: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "CHECK_SECONDS", 0.1)
+    short = {"anon": 0.1, "authenticated": 0.1, "service_role": 0.1}
+    with (
+        silent_wire(edge_db, run.folder / "w") as (url, is_silent),
+        running(url, statement_seconds=short, pool_size=2, pool_seconds=0.3) as edge,
+    ):
+        assert edge.http.get("/functions/v1/get-models").is_success
+        is_silent.set()
+        for _ in range(3):
+            answer = edge.http.get("/functions/v1/get-models")
+            assert answer.status_code == 503
+            assert checked(answer)["code"] in ("PGRST001", "PGRST003")
+        assert edge.http.get("/healthz").is_success
+        is_silent.clear()
+        until_ready(edge)
+        assert edge.http.get("/functions/v1/get-models").is_success
 
 
 # --- what is logged -------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from rendio.edge.errors import ApiError
 from rendio.edge.pool import Cursor, as_login
 from rendio.edge.services import services_of
 
@@ -18,7 +17,7 @@ async def healthz(request: Request) -> JSONResponse:
 async def readyz(request: Request) -> JSONResponse:
     try:
         is_applied = await services_of(request).database.run(as_login(), SECONDS, _is_applied)
-    except (psycopg.Error, ApiError):
+    except psycopg.Error:
         return _not_ready("the database does not answer")
     if not is_applied:
         return _not_ready("rendio is not applied to the database")

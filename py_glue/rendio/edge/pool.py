@@ -1,7 +1,10 @@
 """The database: a bounded pool, and one transaction for each piece of work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -9,7 +12,6 @@ from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from rendio._wire import set_identity
-from rendio.edge.errors import ApiError
 from rendio.edge.settings import Settings
 
 T = TypeVar("T")
@@ -17,6 +19,7 @@ Cursor = psycopg.AsyncCursor[TupleRow]
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 5
+CHECK_SECONDS = 2
 # A failed attempt to connect is not drawn out: the next request makes the next one, so that a
 # server which is back is found at once.
 RECONNECT_SECONDS = 1
@@ -39,7 +42,7 @@ class Database:
             timeout=settings.pool_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
             # Asked before each use, so that no request meets a connection that died idle.
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": None,  # a transaction pooler may stand between
@@ -78,18 +81,33 @@ class Database:
             "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
         }
         async with self._pool.connection() as conn:
-            try:
-                async with (
-                    asyncio.timeout(seconds + PATIENCE_SECONDS),
-                    conn.transaction(),
-                    conn.cursor(row_factory=tuple_row) as cursor,
-                ):
+            with _cut_off_after(seconds + PATIENCE_SECONDS, conn):
+                async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
                     await cursor.execute(*set_identity(limits | dict(settings)))
                     return await work(cursor)
-            except TimeoutError:
-                again = {"Retry-After": "1"}
-                told = "The database does not answer."
-                raise ApiError(503, "PGRST001", told, headers=again) from None
+
+
+async def _check(conn: psycopg.AsyncConnection[Any]) -> None:
+    with _cut_off_after(CHECK_SECONDS, conn):
+        await AsyncConnectionPool.check_connection(conn)
+
+
+@contextmanager
+def _cut_off_after(seconds: float, conn: psycopg.AsyncConnection[Any]) -> Iterator[None]:
+    """Hang up on a server that does not answer.
+
+    To cancel the task would not do: psycopg then waits for the server to confirm.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _hang_up, conn)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(conn: psycopg.AsyncConnection[Any]) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def as_login(**settings: Any) -> dict[str, str]:

@@ -100,6 +100,13 @@ def test_a_function_sets_status_and_headers(edge: Edge) -> None:
     assert {(a.status_code, a.headers.get("set-cookie")) for a in later} == {(200, None)}
 
 
+def test_a_function_does_not_frame_the_answer(edge: Edge) -> None:
+    headers = '[{"Content-Length": "1"}, {"Transfer-Encoding": "chunked"}, {"A": "b"}]'
+    answer = edge.rpc("edge_respond", {"p_status": "200", "p_headers": headers})
+    assert (answer.json(), answer.headers["A"]) == ({"a": 1}, "b")
+    assert "Transfer-Encoding" not in answer.headers
+
+
 def test_not_modified_has_no_content(edge: Edge) -> None:
     answer = edge.rpc("edge_respond", {"p_status": "304", "p_headers": '[{"ETag": "\\"x\\""}]'})
     assert (answer.status_code, answer.content) == (304, b"")
@@ -390,3 +397,26 @@ def test_claims_are_no_sql(edge: Edge) -> None:
     answer = edge.rpc("edge_raise", {"p_sqlstate": "PT400"}, bearer(token(**claims)))
     assert answer.status_code == 400
     assert json.loads(answer.json()["details"]) == {"retry_after": 2.5}
+
+
+# --- browsers -------------------------------------------------------------------------------------
+
+
+def test_pages_of_other_origins(edge: Edge, start: Callable[..., Edge]) -> None:
+    origin = {"Origin": "https://app.example.com"}
+    asked = origin | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-profile,x-client-info",
+    }
+    allow = "Access-Control-Allow-Origin"
+    assert allow not in edge.rpc("edge_null", {}, origin).headers
+    assert allow not in edge.http.options("/rest/v1/rpc/edge_null", headers=asked).headers
+    open_to = start(cors_origins=(origin["Origin"],))
+    preflight = open_to.http.options("/rest/v1/rpc/edge_null", headers=asked)
+    assert (preflight.status_code, preflight.headers[allow]) == (200, origin["Origin"])
+    for name in ("edge_null", "edge_nothing"):
+        answer = open_to.rpc(name, {}, origin)
+        assert answer.headers[allow] == origin["Origin"]
+        assert "X-Request-Id" in answer.headers["Access-Control-Expose-Headers"]
+    other = open_to.rpc("edge_null", {}, {"Origin": "https://evil.example.com"})
+    assert allow not in other.headers

@@ -159,10 +159,17 @@ def test_check_says_what_is_missing(edge_db: str, empty_db: str) -> None:
     good = check(edge_db)
     assert good.returncode == 0, good.stdout
     assert "ok       rendio is applied" in good.stdout
-    assert "off      device/check" in good.stdout
+    assert "off      device/check: Apple's keys: not set: it answers 503" in good.stdout
     assert "missing" not in good.stdout
-    bad = check(empty_db, RENDIO_JWKS="/nowhere.json", RENDIO_POOL_SIZE="100000")
+    wrong = {"RENDIO_JWKS": "/nowhere.json", "RENDIO_POOL_SIZE": "100000"}
+    wrong |= {"APPLE_BUNDLE_ID": "a", "APPLE_APP_ID": "1", "APPLE_ROOT_CERTIFICATES": __file__}
+    bad = check(empty_db, **wrong)
     assert bad.returncode == 1
-    for what in ("rendio is applied", "RENDIO_JWKS has public keys", "RENDIO_POOL_SIZE"):
+    for what in (
+        "rendio is applied: rendio apply",
+        "RENDIO_JWKS has public keys",
+        "RENDIO_POOL_SIZE",
+        "update-credits",
+    ):
         assert f"missing  {what}" in bad.stdout
     assert "Traceback" not in bad.stderr

@@ -3,6 +3,8 @@
 import copy
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,13 @@ def test_a_database_that_is_not_there_is_told(rendio: Any, tmp_path: Path) -> No
     assert found.exit_code == 1
     assert "missing  the database answers" in found.output
     assert "hunter" not in found.output
+
+
+@pytest.mark.parametrize("library", ["starlette", "uvicorn", "httpx", "psycopg_pool", "jwt"])
+def test_without_the_extra_it_says_so(library: str) -> None:
+    code = (
+        f"import sys; sys.modules[{library!r}] = None; from rendio.cli import main; main(['serve'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "Error: rendio serve needs its libraries: pip install 'rendio[edge]'\n"

@@ -1,5 +1,6 @@
 """``rendio serve``: the calls over HTTP."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,7 @@ def serve(
 
 def _settings(url: str | None, embedded: bool, host: str, insecure_dev: bool) -> "Settings":
     try:
+        import_module("rendio.edge.server")  # needs all that the extra brings
         from rendio.edge.settings import Settings, SettingsError, is_loopback
     except ImportError as error:
         raise Failure("rendio serve needs its libraries: pip install 'rendio[edge]'") from error
@@ -74,6 +76,7 @@ def _check(settings: "Settings") -> None:
     findings = check(settings)
     for finding in findings:
         mark = {True: "ok", False: "missing", None: "off"}[finding.ok]
-        click.echo(f"{mark:9}{finding.what}")
+        remedy = "" if finding.ok else finding.remedy
+        click.echo(f"{mark:9}{finding.what}{remedy and f': {remedy}'}")
     if any(finding.ok is False for finding in findings):
         raise click.exceptions.Exit(Exit.FAILED)

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +30,18 @@ from rendio.stores import StoreError
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # PostgREST answers every one of them; so do we, with its words.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+# What a page may read of an answer beside its body.
+EXPOSED = (
+    "Content-Range",
+    "ETag",
+    "Preference-Applied",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-Id",
+)
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -50,12 +63,27 @@ def create_app(settings: Settings) -> Starlette:
         routes.append(Route(f"{endpoints.PREFIX}/{name}", endpoint, methods=methods))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Around)],
+        middleware=[*_cors(settings), Middleware(Around)],
         exception_handlers={HTTPException: _no_route},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Return what lets pages of other origins call; it stands outermost, so errors have it too."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED,
+        )
+    ]
 
 
 class Around:

@@ -22,6 +22,7 @@ MANY_SOCKETS = 1024
 class Finding:
     what: str
     ok: bool | None  # None: not there, and the server runs without
+    remedy: str = ""
 
 
 def check(settings: Settings) -> list[Finding]:
@@ -39,28 +40,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except psycopg.Error as error:
         # Not libpq's own words: a connection string that it cannot read is quoted in them.
         reason = error.sqlstate or "no connection"
-        yield Finding(f"the database answers ({reason}): is it running, is the URL right?", False)
+        remedy = f"is it running, is the URL right? ({reason})"
+        yield Finding("the database answers", False, remedy)
 
 
 def _contents(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    for signature, what, needed in (
-        ("public.get_models(text)", "rendio is applied; else:  rendio apply", True),
-        (
-            "public.check_rate_limit(uuid, text, integer, text)",
-            "rate limits: the database has check_rate_limit",
-            False,
-        ),
-    ):
-        row = conn.execute("select to_regprocedure(%s) is not null", [signature]).fetchone()
-        found = bool(row and row[0])
-        yield Finding(what, found or (False if needed else None))
+    is_applied = _has(conn, "public.get_models(text)")
+    yield Finding("rendio is applied", is_applied, "rendio apply")
+    has_limits = _has(conn, "public.check_rate_limit(uuid, text, integer, text)")
+    yield Finding("rate limits", has_limits or None, "the database has no check_rate_limit")
     for role in ROLES:
         try:
             with conn.transaction():
                 conn.execute("select set_config('role', %s, true)", [role])
             yield Finding(f"the login may become {role}", True)
         except psycopg.Error:
-            yield Finding(f"the login may become {role}; else:  grant {role} to its role", False)
+            remedy = f"rendio apply makes the role; then  grant {role} to the login"
+            yield Finding(f"the login may become {role}", False, remedy)
+
+
+def _has(conn: psycopg.Connection[Any], signature: str) -> bool:
+    row = conn.execute("select to_regprocedure(%s) is not null", [signature]).fetchone()
+    return bool(row and row[0])
 
 
 def _room(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[Finding]:
@@ -87,22 +88,22 @@ async def _has_keys(place: str) -> bool:
 
 
 def _apple(settings: Settings) -> Iterator[Finding]:
-    with_keys = settings.apple.has_devicecheck
-    if settings.insecure_dev and not with_keys:
-        yield Finding("device/check takes every device: --insecure-dev", None)
-    else:
-        yield Finding("device/check: Apple's keys; without, it answers 503", with_keys or None)
-    if settings.insecure_dev and not settings.apple.has_app_store:
-        yield Finding("update-credits takes every transaction: --insecure-dev", None)
+    without = "not set: it answers 503"
+    if settings.insecure_dev:
+        without = "not set: --insecure-dev believes everybody"
+    has_devices = settings.apple.has_devicecheck
+    yield Finding("device/check: Apple's keys", has_devices or None, without)
+    what = "update-credits: the app, and Apple's certificates"
+    if not settings.apple.has_app_store:
+        yield Finding(what, None, without)
         return
-    what = "update-credits: APPLE_BUNDLE_ID, APPLE_APP_ID, APPLE_ROOT_CERTIFICATES"
     try:
-        has_store: bool | None = Purchases.of(settings) is not None or None
-    except ImportError:
-        what, has_store = "update-credits: pip install 'rendio[apple]'", False
+        Purchases.of(settings)
+        yield Finding(what, True)
     except (ValueError, OSError):
-        has_store = False
-    yield Finding(f"{what}; without, it answers 503", has_store)
+        yield Finding(what, False, "APPLE_ROOT_CERTIFICATES must be Apple's .cer files")
+    except ImportError:
+        yield Finding(what, False, "pip install 'rendio[apple]'")
 
 
 def _sockets() -> Finding:

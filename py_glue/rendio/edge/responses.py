@@ -11,6 +11,8 @@ from rendio.edge.errors import ApiError
 
 JSON_TYPE = "application/json; charset=utf-8"
 BODILESS = (204, 304)
+SINGLE = ("content-type", "location", "etag", "cache-control")
+FRAMING = ("content-length", "transfer-encoding", "connection")  # the server's, not a function's
 # They prove who calls, which the claims tell the database by now; a statement log keeps parameters.
 WITHHELD = ("authorization", "apikey", "cookie", "proxy-authorization")
 
@@ -41,9 +43,9 @@ def respond(
     if not bodiless:
         response.headers["content-type"] = media_type
     for name, value in headers:
-        if name.lower() in ("content-type", "content-length", "location", "etag"):
+        if name.lower() in SINGLE:
             response.headers[name] = value
-        else:
+        elif name.lower() not in FRAMING:
             response.headers.append(name, value)
     return response
 

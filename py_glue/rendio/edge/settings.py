@@ -83,6 +83,7 @@ class Settings:
     stop_seconds: int = 10
     pre_request: str | None = None
     trusted_proxies: str | None = None
+    cors_origins: tuple[str, ...] = ()
     insecure_dev: bool = False
     apple: Apple = field(default_factory=Apple)
 
@@ -135,6 +136,7 @@ class _Reader:
             stop_seconds=self._whole("RENDIO_STOP_SECONDS", 10),
             pre_request=self._pre_request(),
             trusted_proxies=self._text("RENDIO_TRUSTED_PROXIES"),
+            cors_origins=tuple((self._text("RENDIO_CORS_ORIGINS") or "").split()),
             insecure_dev=insecure_dev,
             apple=self._apple(),
         )

@@ -23,9 +23,11 @@ class Devices:
     tokens: dict[str, str] = field(default_factory=dict)  # by token, whose it is
     bits: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     updates: int = 0
+    delay: float = 0
     broken: dict[str, Answer] = field(default_factory=dict)  # by verb, instead of the truth
 
     def __call__(self, request: Request) -> Answer:
+        time.sleep(self.delay)
         verb = request.path.removeprefix("/v1/")
         if request.method != "POST" or verb not in ("query_two_bits", "update_two_bits"):
             return Answer(404)

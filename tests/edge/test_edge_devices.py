@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -138,6 +139,25 @@ def test_the_database_is_told_of_the_claim(
             assert phone.check().json() == {"told": True, "device": phone.id}
         finally:
             conn.execute("drop function public.device_check(uuid, text, boolean, text)")
+
+
+def test_many_installations_at_once_bring_credits_once(
+    phone: Phone, devices: Devices, owner: psycopg.Connection[Any]
+) -> None:
+    devices.delay = 0.02  # so that all have asked before the first has set the bit
+
+    def granted() -> int:
+        query = "select count(*) from public.quota_log where reason = 'initial_grant'"
+        row = owner.execute(query).fetchone()
+        assert row
+        return int(row[0])
+
+    before = granted()
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(phone.check, device_id=str(uuid4())) for _ in range(8)]
+        statuses = [one.result().status_code for one in asked]
+    assert 200 in statuses
+    assert granted() == before + 1
 
 
 def test_when_apple_forgets_to_note_it_the_next_call_does(phone: Phone, devices: Devices) -> None:

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import httpx
@@ -82,10 +84,34 @@ class Process:
 
 
 @pytest.fixture
-def process(edge_db: str) -> Iterator[Process]:
-    made = Process(edge_db, RENDIO_TIMEOUT_ANON="60", RENDIO_POOL_QUEUE="20")
-    yield made
-    made.kill()
+def spawn(edge_db: str) -> Iterator[Callable[..., Process]]:
+    with ExitStack() as stack:
+
+        def make(**environ: str) -> Process:
+            made = Process(edge_db, **({"RENDIO_TIMEOUT_ANON": "600"} | environ))
+            stack.callback(made.kill)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def process(spawn: Callable[..., Process]) -> Process:
+    return spawn(RENDIO_POOL_QUEUE="20")
+
+
+@contextmanager
+def blocked(edge_db: str) -> Iterator[Callable[[], None]]:
+    """Let who reads the catalogue wait; yield what waits until somebody does."""
+    with psycopg.connect(edge_db) as conn, psycopg.connect(edge_db, autocommit=True) as other:
+        conn.execute("lock table public.catalog_version in access exclusive mode")
+
+        def until_waited_for() -> None:
+            while not other.execute(WAITS).fetchone():
+                sleep(0.01)
+
+        yield until_waited_for
+        conn.rollback()
 
 
 def test_secrets_show_in_no_log_and_no_list_of_processes(process: Process) -> None:
@@ -108,18 +134,28 @@ def test_what_has_begun_is_answered_before_the_end(process: Process, edge_db: st
     place = f"{process.url}/functions/v1/get-models"
     assert httpx.get(place).is_success
     with ThreadPoolExecutor(1) as threads:
-        with psycopg.connect(edge_db) as conn, psycopg.connect(edge_db, autocommit=True) as other:
-            conn.execute("lock table public.catalog_version in access exclusive mode")
+        with blocked(edge_db) as until_waited_for:
             begun = threads.submit(lambda: httpx.get(place, timeout=60))
-            while not other.execute(WAITS).fetchone():
-                pass
+            until_waited_for()
             process.stop()
             process.wait_for("Waiting for connections to close")
             with pytest.raises(httpx.ConnectError):
                 httpx.get(place)
-            conn.rollback()
         assert begun.result().status_code == 200
     assert process.end() == 0
+
+
+def test_the_end_does_not_wait_for_ever(spawn: Callable[..., Process], edge_db: str) -> None:
+    process = spawn(RENDIO_STOP_SECONDS="1")
+    place = f"{process.url}/functions/v1/get-models"
+    assert httpx.get(place).is_success
+    with ThreadPoolExecutor(1) as threads, blocked(edge_db) as until_waited_for:
+        begun = threads.submit(lambda: httpx.get(place, timeout=60))
+        until_waited_for()
+        process.stop()
+        assert process.end() == 0
+        assert begun.exception() or begun.result().status_code >= 500
+    assert "Traceback" not in "".join(process.log)
 
 
 def test_a_thousand_connections(process: Process) -> None:

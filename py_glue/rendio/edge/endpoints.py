@@ -124,12 +124,14 @@ async def device_check(http: HttpRequest) -> Response:
             raise unavailable("devicecheck_not_configured", "The server lacks APPLE_TEAM_ID etc.")
         answer = await asked.call("device_check", arguments, as_service=True)
         return asked.answer(answer.content)
-    bits = await devices.query(token)
-    if bits.initial_grant:
-        return asked.answer((await _without_grant(asked, arguments)).content)
-    answer = await asked.call("device_check", arguments, as_service=True)
-    await _remember_grant(devices, token, bits)
-    return asked.answer(answer.content)
+    if not (await devices.query(token)).initial_grant:
+        async with devices.turn():
+            bits = await devices.query(token)
+            if not bits.initial_grant:
+                answer = await asked.call("device_check", arguments, as_service=True)
+                await _remember_grant(devices, token, bits)
+                return asked.answer(answer.content)
+    return asked.answer((await _without_grant(asked, arguments)).content)
 
 
 ENDPOINTS = {

@@ -1,6 +1,6 @@
 -- A store's transaction has one row, for ever, whoever names it first.
 begin;
-select plan(9);
+select plan(10);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -58,6 +58,10 @@ from (values
     ('app_store', 'Sandbox', '1'), ('google_play', 'Production', '1'),
     ('app_store', 'Production', '2')
 ) as t (store, environment, transaction_id);
+select is(
+    (rendio.claim_transaction('app_store', 'Production', '1', '2033-01-15')).user_id,
+    'aaaaaaaa-0000-4000-8000-000000000001'::uuid, 'and Ada''s is still hers'
+);
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 -- How many of a purchase's credits are no longer there.
 begin;
 set local timezone = 'UTC';
-select plan(22);
+select plan(24);
 
 create function pg_temp.consumed(p_transaction_id text) returns bigint language sql as $$
     select rendio.consumed_credits(t) from public.iap_transactions as t
@@ -76,6 +76,9 @@ do $$ begin
 end $$;
 select is(pg_temp.consumed('t1'), 16::bigint, 'newer than the other purchase, they are spent later');
 select is(pg_temp.consumed('t2'), 50::bigint, 'that one is gone');
+do $$ begin perform pg_temp.refund('t1', 100); end $$;
+select is(pg_temp.consumed('t1'), 16::bigint, 'they are taken back, and were not consumed');
+select is(pg_temp.consumed('t2'), 50::bigint, 'which is not about the other');
 
 -- Ben bought as a guest (t3) what his account has now, and spends two of it.
 do $$
@@ -113,13 +116,13 @@ set local story.now = '2030-01-31 23:59:59.999999+00';
 select is(pg_temp.consumed('t4'), 0::bigint, 'until its last microsecond it is there');
 set local story.now = '2030-02-01 00:00:00+00';
 select is(pg_temp.consumed('t4'), 20::bigint, 'then it is consumed, settled or not');
-do $$ begin perform public.delete_account('aaaaaaaa-0000-4000-8000-000000000001'); end $$;
-select is(pg_temp.consumed('t1'), 20::bigint, 'and so is what a deleted account had');
+do $$ begin perform public.delete_account('bbbbbbbb-0000-4000-8000-000000000001'); end $$;
+select is(pg_temp.consumed('t3'), 10::bigint, 'and so are the eight that a deleted account had');
 
 -- Purchases that brought nothing.
 update public.app_settings set value = '"off"' where key = 'sandbox_purchases';
 do $$ begin
-    perform public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',
+    perform public.record_iap_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store',
         'Sandbox', 's1', 'credits_20');
     perform rendio.claim_transaction('app_store', 'Production', 't0', rendio.clock());
 end $$;

@@ -1,6 +1,6 @@
 -- What one refunded purchase owes is taken as far as it is there.
 begin;
-select plan(19);
+select plan(20);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
@@ -111,13 +111,18 @@ begin
     perform public.record_iap_purchase(v_ben, 'app_store', 'Production', '6', 'credits_20');
 end $$;
 select is(
-    pg_temp.collect('bbbbbbbb-0000-4000-8000-000000000001', 2, 27, 0, 'debt', 5), 27::bigint,
+    pg_temp.collect('bbbbbbbb-0000-4000-8000-000000000001', 2, 1, 0, 'debt', 5), 1::bigint,
+    'where there is enough it ends'
+);
+select is(
+    pg_temp.collect('bbbbbbbb-0000-4000-8000-000000000001', 2, 27, 1, 'debt', 5), 26::bigint,
     'all of it is found'
 );
 select results_eq(
     $$ select * from pg_temp.taken('bbbbbbbb-0000-4000-8000-000000000001', 6) $$,
-    $$ values (7::bigint, -12::bigint, 'iap_refund', 2::bigint, false),
-       (8, -8, 'iap_refund', 4, false), (9, -7, 'iap_refund', 5, false) $$,
+    $$ values (7::bigint, -1::bigint, 'iap_refund', 2::bigint, false),
+       (8, -11, 'iap_refund', 2, false), (9, -8, 'iap_refund', 4, false),
+       (10, -7, 'iap_refund', 5, false) $$,
     'its own lots first, the older before the newer, then what pays; the last one is not asked'
 );
 
@@ -142,7 +147,8 @@ select results_eq(
     'it is lost, and the ledger says how'
 );
 select is_empty(
-    $$ select * from public.purchase_revocations $$, 'the debts themselves are the caller''s to keep'
+    $$ select * from public.purchase_revocations $$,
+    'the debts themselves are the caller''s to keep'
 );
 
 -- No store said so, and this story keeps the revocations itself.

@@ -1,17 +1,18 @@
 -- A notification as it is answered: what was done then, what the buyer has now.
 begin;
-select plan(7);
+select plan(8);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
 create function pg_temp.told(
-    p_transaction_id text, p_store text default 'app_store', p_replayed boolean default false
+    p_transaction_id text, p_store text default 'app_store', p_replayed boolean default false,
+    p_environment text default 'Production'
 ) returns jsonb language plpgsql as $$
 declare
     v_notification public.store_notifications;
 begin
     v_notification.store := p_store;
-    v_notification.environment := 'Production';
+    v_notification.environment := p_environment;
     v_notification.transaction_id := p_transaction_id;
     v_notification.action := 'revoked';
     v_notification.credits_changed := -7;
@@ -41,13 +42,14 @@ select is(
     'and once more'
 );
 select is(
-    pg_temp.told(id, store) -> 'credits_remaining', 'null', what
+    pg_temp.told(id, store, false, environment) -> 'credits_remaining', 'null', what
 )
 from (values
-    ('3', 'app_store', 'a purchase that nobody has reported has no buyer'),
-    ('1', 'google_play', 'nor one of another store'),
-    (null, 'app_store', 'nor a notification about no purchase')
-) as t (id, store, what);
+    ('3', 'app_store', 'Production', 'a purchase that nobody has reported has no buyer'),
+    ('1', 'google_play', 'Production', 'nor one of another store'),
+    ('1', 'app_store', 'Sandbox', 'nor of another environment'),
+    (null, 'app_store', 'Production', 'nor a notification about no purchase')
+) as t (id, store, environment, what);
 do $$ begin
     perform public.link_apple_account('aaaaaaaa-0000-4000-8000-000000000001', 'ada-sub');
     perform public.link_apple_account('aaaaaaaa-0000-4000-8000-000000000002', 'ada-sub');

@@ -95,7 +95,8 @@ do $$ begin
     perform pg_temp.ask('n4', 'b2', '2030-01-15 05:00:00+00', 'Production');
 end $$;
 select is(
-    pg_temp.listed(), 'n3 n2 n0 n1', 'each once, of one moment by id; about a purchase that is known'
+    pg_temp.listed(), 'n3 n2 n0 n1',
+    'each once, of one moment by id; about a purchase that is known'
 );
 do $$ begin
     perform public.record_iap_purchase('bbbbbbbb-0000-4000-8000-000000000001', 'app_store',

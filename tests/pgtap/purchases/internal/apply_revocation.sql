@@ -39,8 +39,12 @@ select is(pg_temp.apply('b', 't1', 50000, '2030-01-15'), 'b revoked -10', 'the h
 select is(pg_temp.apply('c', 't1', 100000, '2030-01-13'), 'c outdated 0', 'what it said before');
 select is(pg_temp.apply('d', 't1', 100000, '2030-01-17'), 'd revoked -10', 'all');
 select is(pg_temp.apply('e', 't1', 0, '2030-01-16'), 'e outdated 0', 'an old reversal');
-select is(pg_temp.apply('f', 't1', 100000, '2030-01-18'), 'f revoked 0', 'all again is nothing more');
-select is(pg_temp.apply('g', 't1', 75000, '2030-01-19'), 'g revoked 5', 'a smaller refund gives back');
+select is(
+    pg_temp.apply('f', 't1', 100000, '2030-01-18'), 'f revoked 0', 'all again is nothing more'
+);
+select is(
+    pg_temp.apply('g', 't1', 75000, '2030-01-19'), 'g revoked 5', 'a smaller refund gives back'
+);
 select is(pg_temp.apply('h', 't1', 0, '2030-01-20'), 'h reversed 15', 'a reversal all the rest');
 select is(pg_temp.apply('i', 't1', 0, '2030-01-21'), 'i reversed 0', 'which it does once');
 select is(

@@ -67,14 +67,17 @@ end $$;
 select is(pg_temp.consumed('t1'), 16::bigint, 'the last one is spent');
 do $$ begin
     set local story.now = '2030-01-16 08:00:00+00';
-    perform public.apply_store_notification('app_store', 'Production', 'r', 'REFUND_REVERSED', 't1');
+    perform public.apply_store_notification('app_store', 'Production', 'r', 'REFUND_REVERSED',
+        't1');
 end $$;
 select is(pg_temp.consumed('t1'), 16::bigint, 'four that came back are there');
 do $$ begin
     perform public.add_credits('aaaaaaaa-0000-4000-8000-000000000001', -50, 'admin_adjustment',
         gen_random_uuid());
 end $$;
-select is(pg_temp.consumed('t1'), 16::bigint, 'newer than the other purchase, they are spent later');
+select is(
+    pg_temp.consumed('t1'), 16::bigint, 'newer than the other purchase, they are spent later'
+);
 select is(pg_temp.consumed('t2'), 50::bigint, 'that one is gone');
 do $$ begin perform pg_temp.refund('t1', 100); end $$;
 select is(pg_temp.consumed('t1'), 16::bigint, 'they are taken back, and were not consumed');

@@ -119,7 +119,9 @@ select results_eq(
     $$ select purchase, revoked, recovered, policy from owed where who = 'b' $$,
     $$ values ('t2', 20::bigint, 5::bigint, 'debt') $$, 'the rest is owed'
 );
-select is(pg_temp.say('t2', 30000, '2030-01-18'), 0::bigint, 'what was not taken is not given back');
+select is(
+    pg_temp.say('t2', 30000, '2030-01-18'), 0::bigint, 'what was not taken is not given back'
+);
 select is(pg_temp.say('t2', 0, '2030-01-19'), 5::bigint, 'what was taken is');
 select is(pg_temp.say('t2', 100000, '2030-01-20'), -5::bigint, 'and is taken again');
 
@@ -214,7 +216,9 @@ begin
 end $$;
 create temp view dan as select * from balances where who like 'd%';
 create temp table before as select * from dan;
-select is(pg_temp.say('t3', 100000, '2030-01-16'), -20::bigint, 'a guest''s purchase is taken back');
+select is(
+    pg_temp.say('t3', 100000, '2030-01-16'), -20::bigint, 'a guest''s purchase is taken back'
+);
 select results_eq(
     $$ select n.who, n.credits - b.credits from dan as n join before as b using (who) order by 1 $$,
     $$ values ('d1', -20::bigint), ('d2', 0) $$, 'from its account'
@@ -239,7 +243,9 @@ do $$ begin
         'Production', 't5', 'credits_20');
     perform public.delete_account('eeeeeeee-0000-4000-8000-000000000001');
 end $$;
-select is(pg_temp.say('t5', 100000, '2030-01-16'), 0::bigint, 'of a deleted account nothing is got');
+select is(
+    pg_temp.say('t5', 100000, '2030-01-16'), 0::bigint, 'of a deleted account nothing is got'
+);
 select results_eq(
     $$ select revoked, recovered, policy from owed where who = 'e' $$,
     $$ values (20::bigint, 0::bigint, 'forgive') $$, 'and nobody owes it'

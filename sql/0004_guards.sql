@@ -20,6 +20,9 @@ create table public.app_settings (
     constraint app_settings_sandbox_purchases_check check (
         key <> 'sandbox_purchases' or value in ('"off"', '"listed"', '"capped"')
     ),
+    constraint app_settings_rate_limits_check check (
+        key <> 'rate_limits' or jsonb_typeof(value) = 'boolean'
+    ),
     constraint app_settings_refund_shortfall_check check (
         key <> 'refund_shortfall' or value in ('"forgive"', '"debt"', '"block"')
     ),
@@ -37,6 +40,7 @@ comment on column public.app_settings.value is 'Its value, as JSON.';
 comment on column public.app_settings.description is 'What it does, its unit and its bounds.';
 
 insert into public.app_settings (key, value, description) values
+('rate_limits', 'true', 'Whether calls are counted by rate_limit_rules; false lets all pass.'),
 ('initial_grant', '10', 'Credits for a new account, once per device; 0 gives none.'),
 (
     'sandbox_purchases', '"capped"',
@@ -88,6 +92,53 @@ comment on column public.idempotency_log.request_hash is
     'First half of a SHA-256 over the function''s name and all arguments but the key.';
 comment on column public.idempotency_log.response_data is
     'The first response; its job_id is the column of that name.';
+
+create table public.rate_limit_rules (
+    endpoint text primary key
+        constraint rate_limit_rules_endpoint_check check (endpoint ~ '^[a-z][a-z0-9_]{0,62}$'),
+    requests integer not null
+        constraint rate_limit_rules_requests_check check (requests between 1 and 1000000),
+    period interval not null default '1 minute'
+        constraint rate_limit_rules_period_check
+        check (period between interval '1 second' and interval '1 day')
+);
+
+alter table public.rate_limit_rules enable row level security;
+
+comment on table public.rate_limit_rules is
+$$How often an endpoint may be called, by each user or address. An endpoint without a rule is counted
+as general; without that one, it has no limit.$$;
+comment on column public.rate_limit_rules.endpoint is 'Name of the endpoint, or of a group of them.';
+comment on column public.rate_limit_rules.requests is
+    'Calls in each period; as many may come at once after a pause.';
+comment on column public.rate_limit_rules.period is 'One second to one day.';
+
+insert into public.rate_limit_rules (endpoint, requests) values
+('generate', 10), ('analysis', 100), ('general', 200), ('uploads', 20);
+
+-- Unlogged: a crash forgets who called how often, and a count costs no WAL. A claim table: counted
+-- by whoever calls, user or not, so without foreign keys.
+create unlogged table public.rate_limits (
+    subject text not null,
+    endpoint text not null,
+    full_at timestamptz not null,
+    primary key (subject, endpoint)
+)
+with (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.05
+);
+
+alter table public.rate_limits enable row level security;
+
+comment on table public.rate_limits is
+$$Who called how often, by the generic cell rate algorithm: one time for each subject and endpoint.$$;
+comment on column public.rate_limits.subject is
+    'user: and the user''s id, or subject: and the device or address.';
+comment on column public.rate_limits.endpoint is 'The rule that counts.';
+comment on column public.rate_limits.full_at is
+    'When the whole allowance is there again, if no call comes: the algorithm''s theoretical arrival
+time.';
 
 create type rendio.discrepancy as (
     user_id uuid,

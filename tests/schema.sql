@@ -56,6 +56,18 @@ create function public.cancel_video_job(p_user_id uuid, p_job_id uuid)
 grant execute on function public.cancel_video_job to authenticated;
 grant execute on function public.cancel_video_job to service_role;
 
+create function public.check_rate_limit(p_user_id uuid, p_endpoint text, p_cost integer DEFAULT 1, p_subject text DEFAULT NULL::text)
+    returns jsonb
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.check_rate_limit to service_role;
+
+create function public.check_request()
+    returns void
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+grant execute on function public.check_request to anon;
+grant execute on function public.check_request to authenticated;
+grant execute on function public.check_request to service_role;
+
 create function public.claim_video_jobs(p_worker text, p_limit integer DEFAULT 10, p_lease interval DEFAULT '00:02:00'::interval)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
@@ -189,6 +201,10 @@ create function public.waive_credit_debt(p_user_id uuid)
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.waive_credit_debt to service_role;
 
+create function rendio.answer_cached(p_etag text, p_not_modified boolean)
+    returns void
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.apply_charge(p_notification public.store_notifications, p_claim public.iap_transactions, p_at timestamp with time zone)
     returns public.store_notifications
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -261,6 +277,14 @@ create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 50000)
     returns bigint
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 
+create function rendio.cleanup_rate_limits(p_limit integer DEFAULT 50000)
+    returns bigint
+    language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+
+create function rendio.client_address()
+    returns text
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.clock()
     returns timestamp with time zone
     language sql volatile parallel safe security invoker;
@@ -281,6 +305,10 @@ create function rendio.consents(p_user_id uuid)
 create function rendio.consumed_credits(p_claim public.iap_transactions)
     returns bigint
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.count_request(p_subject text, p_rule public.rate_limit_rules, p_cost integer, p_at timestamp with time zone, OUT allowed boolean, OUT full_at timestamp with time zone)
+    returns record
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.credit_purchase(p_claim public.iap_transactions, p_user_id uuid, p_product_id text, p_quantity integer, p_purchased_at timestamp with time zone, p_at timestamp with time zone)
     returns public.iap_transactions
@@ -474,6 +502,14 @@ create function rendio.raise_too_large(p_argument text, p_limit text)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.rate_limit(p_subject text, p_endpoint text, p_cost integer)
+    returns jsonb
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.rate_limit_rule(p_endpoint text)
+    returns public.rate_limit_rules
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.reconcile_balances(p_from uuid, p_until uuid)
     returns SETOF rendio.discrepancy
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -553,6 +589,10 @@ create function rendio.replay_purchase(p_first public.iap_transactions, p_user_i
 create function rendio.request_hash(p_request text)
     returns bytea
     language sql stable parallel safe security invoker;
+
+create function rendio.request_header(p_name text)
+    returns text
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.require_account(p_user_id uuid)
     returns public.users
@@ -665,6 +705,7 @@ CASE
 END)),
     constraint app_settings_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     constraint app_settings_pkey PRIMARY KEY (key),
+    constraint app_settings_rate_limits_check CHECK (((key <> 'rate_limits'::text) OR (jsonb_typeof(value) = 'boolean'::text))),
     constraint app_settings_refund_shortfall_check CHECK (((key <> 'refund_shortfall'::text) OR (value = ANY (ARRAY['"forgive"'::jsonb, '"debt"'::jsonb, '"block"'::jsonb])))),
     constraint app_settings_sandbox_purchases_check CHECK (((key <> 'sandbox_purchases'::text) OR (value = ANY (ARRAY['"off"'::jsonb, '"listed"'::jsonb, '"capped"'::jsonb])))),
     constraint app_settings_sandbox_testers_check CHECK (((key <> 'sandbox_testers'::text) OR (jsonb_typeof(value) = 'array'::text)))
@@ -887,6 +928,29 @@ create policy quota_log_select_service on public.quota_log for select to service
 revoke delete, truncate, update on public.quota_log from rendio_owner;
 grant select on public.quota_log to authenticated;
 grant select on public.quota_log to service_role;
+
+create table public.rate_limit_rules (
+    endpoint text not null,
+    requests integer not null,
+    period interval not null default '00:01:00'::interval,
+    constraint rate_limit_rules_endpoint_check CHECK ((endpoint ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    constraint rate_limit_rules_period_check CHECK (((period >= '00:00:01'::interval) AND (period <= '1 day'::interval))),
+    constraint rate_limit_rules_pkey PRIMARY KEY (endpoint),
+    constraint rate_limit_rules_requests_check CHECK (((requests >= 1) AND (requests <= 1000000)))
+);
+alter table public.rate_limit_rules enable row level security;
+create policy rate_limit_rules_select_service on public.rate_limit_rules for select to service_role
+    using true;
+grant select on public.rate_limit_rules to service_role;
+
+create table public.rate_limits (
+    subject text not null,
+    endpoint text not null,
+    full_at timestamp with time zone not null,
+    constraint rate_limits_pkey PRIMARY KEY (subject, endpoint)
+)
+with (fillfactor=70, autovacuum_vacuum_scale_factor=0.05);
+alter table public.rate_limits enable row level security;
 
 create table public.store_notifications (
     store text not null,

@@ -8,16 +8,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_if_none_match text := coalesce(p_if_none_match, rendio.request_header('if-none-match'));
     v_etag text;
     v_matches boolean;
 begin
-    if length(p_if_none_match) > 2048 then
+    if length(v_if_none_match) > 2048 then
         perform rendio.raise_too_large('p_if_none_match', '2048 characters');
     end if;
     select c.etag into v_etag from public.catalog_version as c where c.singleton;
     -- The header's grammar: *, or a list of tags, each perhaps marked weak (RFC 9110, 13.1.2).
-    v_matches := btrim(p_if_none_match) = '*'
-        or v_etag = any (regexp_split_to_array(btrim(p_if_none_match), '\s*,\s*(W/)?|^W/'));
+    v_matches := btrim(v_if_none_match) = '*'
+        or v_etag = any (regexp_split_to_array(btrim(v_if_none_match), '\s*,\s*(W/)?|^W/'));
+    if current_setting('request.headers', true) <> '' then
+        perform rendio.answer_cached(v_etag, v_matches and p_if_none_match is null);
+    end if;
 
     if v_matches then
         return jsonb_build_object('etag', v_etag, 'not_modified', true, 'models', null);
@@ -54,7 +58,9 @@ comment on function public.get_models(text) is
 $$The models on sale, featured first, then by name.
 
 p_if_none_match: the If-None-Match header, or the etag of the last answer. When nothing has changed
-since, not_modified is true, models null, and the list is not read.
+since, not_modified is true, models null, and the list is not read. Where PostgREST passes the
+request's headers on, the header is read from there, and the answer is 304 with its ETag and
+Cache-Control.
 
 @returns {etag: text, not_modified: boolean, models: [model]?}
 @shape model {id: uuid, name: text, category: text, description: text?,

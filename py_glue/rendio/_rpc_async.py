@@ -13,6 +13,7 @@ from rendio.results import (
     AnswerConsumptionRequestResult,
     ApplyStoreNotificationResult,
     CancelVideoJobResult,
+    CheckRateLimitResult,
     ClaimVideoJobsResult,
     CompleteVideoJobResult,
     DeleteAccountResult,
@@ -134,7 +135,9 @@ class AsyncRpc:
         """The models on sale, featured first, then by name.
 
         if_none_match: the If-None-Match header, or the etag of the last answer. When nothing has
-            changed since, not_modified is True, models None, and the list is not read.
+            changed since, not_modified is True, models None, and the list is not read. Where
+            PostgREST passes the request's headers on, the header is read from there, and the answer
+            is 304 with its ETag and Cache-Control.
 
         Raises `PayloadTooLarge`.
         """
@@ -631,6 +634,39 @@ class AsyncRpc:
             ("p_job_id => %s::uuid", job_id),
             ("p_provider_job_id => %s::text", provider_job_id),
             ("p_attempt => %s::integer", unless_none(attempt)),
+        )
+
+    async def check_rate_limit(
+        self,
+        *,
+        user_id: UUID | None,
+        endpoint: str,
+        cost: int = default("1"),
+        subject: str | None = None,
+    ) -> CheckRateLimitResult:
+        """Count a call against the limits, for all servers together, and say whether it may go on.
+
+        The rules are rows of rate_limit_rules; an endpoint without one is counted as general. As
+        many calls as a rule allows in its period may come at once; then one place comes back every
+        period / requests. A call that is not allowed is not counted. With the setting rate_limits
+        False all are allowed, and limit and remaining are None. retry_after is in how many seconds
+        this call would be allowed, 0 when it is; a call that costs more than the rule has is never.
+        reset_after: in how many seconds the whole allowance is back.
+
+        user_id: who calls; None: subject counts instead.
+        endpoint: generate, analysis, general, uploads, or a rule of your own.
+        cost: how many places the call takes.
+        subject: the device or address of a caller without a user, 1 to 255 characters.
+
+        Raises `InvalidArgument`, `ServiceOnly`, `PayloadTooLarge`.
+        """
+        return await self._call(
+            "select pg_catalog.to_jsonb(public.check_rate_limit({}))::text",
+            CheckRateLimitResult.from_json,
+            ("p_user_id => %s::uuid", user_id),
+            ("p_endpoint => %s::text", endpoint),
+            ("p_cost => %s::integer", cost),
+            ("p_subject => %s::text", unless_none(subject)),
         )
 
     async def answer_consumption_request(

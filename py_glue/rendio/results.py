@@ -84,6 +84,28 @@ class CancelVideoJobResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRateLimitResult:
+    """Result of `check_rate_limit`."""
+
+    allowed: bool
+    limit: int | None = None
+    remaining: int | None = None
+    retry_after: int
+    reset_after: int
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the JSON object that the function answers."""
+        return cls(
+            allowed=data["allowed"],
+            limit=data.get("limit"),
+            remaining=data.get("remaining"),
+            retry_after=data["retry_after"],
+            reset_after=data["reset_after"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedJob:
     """Returned by `claim_video_jobs`."""
 

@@ -115,7 +115,8 @@ def read(conn: psycopg.Connection[Any], root: Path) -> Api:
         if twice := shapes.keys() & comment.shapes.keys():
             raise GenError(f"comment on {where}: @shape {', '.join(twice)} is defined elsewhere")
         shapes |= comment.shapes
-        if row["schema"] == "public":
+        # What returns nothing is a hook that PostgREST calls (check_request), and no client.
+        if row["schema"] == "public" and row["returns"] != "void":
             functions.append(_function(row, comment, shapes, root))
     api = Api(tuple(sorted(functions, key=lambda f: (f.module, f.name))), shapes, errors)
     check(api)

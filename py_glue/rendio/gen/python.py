@@ -176,9 +176,8 @@ def _method(function: Function, api: Api, is_async: bool) -> str:
     parameters = "".join(f"        {_parameter(a)},\n" for a in function.arguments)
     star = "        *,\n" if function.arguments else ""
     given = "".join(f"            {_given(a)},\n" for a in function.arguments)
-    reader = "int" if function.returns.name == "bigint" else camel(function.returns.name)
-    if function.returns.name in api.shapes:
-        reader += ".from_json"
+    name = function.returns.name
+    reader = f"{camel(name)}.from_json" if name in api.shapes else PYTHON_TYPES[name]
     docstring = _docstring(function)
     return (
         f"    {define} {function.name}(\n"

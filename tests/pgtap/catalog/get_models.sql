@@ -1,6 +1,6 @@
 -- The list of what is on sale, and how not to send it twice.
 begin;
-select plan(16);
+select plan(20);
 
 -- Anybody may look.
 set local role anon;
@@ -87,6 +87,20 @@ select is(
     public.get_models() -> 'models', '[]', 'a catalogue with nothing on sale is empty, not null'
 );
 reset role;
+
+-- Under PostgREST the request's header asks, and the answer's tell.
+set local request.headers = '{"accept": "application/json"}';
+select is(public.get_models() ->> 'not_modified', 'false', 'a request without a tag gets the list');
+select is(
+    current_setting('response.headers')::jsonb #> '{0,ETag}', public.get_models() -> 'etag',
+    'and its tag'
+);
+do $$ begin
+    perform set_config('request.headers',
+        jsonb_build_object('if-none-match', public.get_models() -> 'etag')::text, true);
+end $$;
+select is(public.get_models() ->> 'not_modified', 'true', 'one with the tag gets nothing');
+select is(current_setting('response.status'), '304', 'and is told so');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(162);
+select plan(171);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,
@@ -55,7 +55,8 @@ select is_empty(
 );
 select set_eq(
     $$ select proname::text from ours where nspname = 'rendio' and prosecdef $$,
-    $$ values ('archive_jobs'), ('cleanup_idempotency_log'), ('ensure_partitions'), ('health'),
+    $$ values ('archive_jobs'), ('cleanup_idempotency_log'), ('cleanup_rate_limits'),
+       ('ensure_partitions'), ('health'),
        ('purge_webhook_events'), ('settle_expired_credits'), ('sweep_stuck_jobs'),
        ('touch_catalog') $$,
     'a helper does only where cron, apply or a trigger calls it'
@@ -64,15 +65,15 @@ select set_eq(
 -- The caller is checked before anything else; the hot call asks in place whether it is the service.
 select is_empty(
     $$ select name from ours
-       where nspname = 'public' and proname <> 'get_models'
+       where nspname = 'public' and proname not in ('get_models', 'check_request')
            and body !~ E'\nbegin\\s+(--[^\n]*\n\\s*)*'
                '(if p_user_id is null or not rendio\\.caller_is_service\\(\\) then\\s+)?'
                'perform rendio\\.require_(user|service)\\(' $$,
-    'an RPC checks its caller before anything else; get_models is for anyone'
+    'an RPC checks its caller before anything else; get_models and the hook are for anyone'
 );
 select is_empty(
     $$ select o.name from ours as o
-       where nspname = 'public' and proname <> 'get_models'
+       where nspname = 'public' and proname not in ('get_models', 'check_request')
            and (body ~ 'rendio\.require_user\(' and
                (select p.proargnames[1] from pg_proc as p where p.oid = o.oid) <> 'p_user_id') $$,
     'and what is a user''s names its user first'
@@ -80,7 +81,7 @@ select is_empty(
 -- Who may call it and what it checks belong together.
 select is_empty(
     $$ select name from ours
-       where nspname = 'public' and proname <> 'get_models'
+       where nspname = 'public' and proname not in ('get_models', 'check_request')
            and (body ~ 'rendio\.require_user\(')
                <> has_function_privilege('authenticated', oid, 'execute') $$,
     'clients may call what checks the user, and nothing that is the service''s'

@@ -10,10 +10,10 @@ insert into kinds values
 ('purchase_revocations', 'user'), ('consumption_consents', 'user'),
 -- Unique across users, so keyed by the thing claimed alone, and without foreign keys.
 ('account_identities', 'claim'), ('provider_jobs', 'claim'), ('iap_transactions', 'claim'),
-('webhook_events', 'claim'), ('store_notifications', 'claim'),
+('webhook_events', 'claim'), ('store_notifications', 'claim'), ('rate_limits', 'claim'),
 -- The same on every shard.
 ('models', 'reference'), ('catalog_version', 'reference'), ('iap_products', 'reference'),
-('app_settings', 'reference');
+('app_settings', 'reference'), ('rate_limit_rules', 'reference');
 
 select set_eq(
     $$ select c.relname::text from pg_class as c

@@ -91,6 +91,8 @@ begin
         'fail_video_job(''fal'', ''1'', ''oh'')',
         'ledger_digest(''aaaaaaaa-0000-4000-8000-000000000001'')',
         'reconcile_credits()',
+        'check_request()',
+        'check_rate_limit(''aaaaaaaa-0000-4000-8000-000000000001'', ''general'')',
         'apply_store_notification(''app_store'', ''Production'', ''n'', ''REFUND'', ''1'')',
         'get_consumption_requests()',
         'answer_consumption_request(''app_store'', ''Production'', ''n'')',
@@ -118,7 +120,7 @@ select is(
     (select count(*)::int from pg_catalog.pg_proc as p
      where p.pronamespace = 'public'::pg_catalog.regnamespace
          and p.proowner = 'rendio_owner'::pg_catalog.regrole),
-    29, 'and every RPC was called'
+    31, 'and every RPC was called'
 );
 
 select * from finish();

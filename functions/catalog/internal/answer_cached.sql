@@ -1,0 +1,28 @@
+create or replace function rendio.answer_cached(p_etag text, p_not_modified boolean)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config(
+        'response.headers',
+        jsonb_build_array(
+            jsonb_build_object('ETag', p_etag),
+            jsonb_build_object('Cache-Control', 'max-age=3600')
+        )::text,
+        true
+    );
+    if p_not_modified then
+        perform set_config('response.status', '304', true);
+    end if;
+end;
+$$;
+
+comment on function rendio.answer_cached(text, boolean) is
+$$Tell PostgREST the tag of what is answered, that it holds for an hour, and 304 when the caller has
+it already.$$;
+
+revoke execute on function rendio.answer_cached(text, boolean) from public, anon, authenticated;

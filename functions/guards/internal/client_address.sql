@@ -1,0 +1,25 @@
+-- The last address of X-Forwarded-For is what the nearest proxy saw; those before it are whatever
+-- the client wrote.
+create or replace function rendio.client_address()
+returns text
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce(
+        nullif(
+            btrim(regexp_replace(rendio.request_header('x-forwarded-for'), '^.*,', '')), ''
+        ),
+        host(inet_client_addr()),
+        'local'
+    );
+end;
+$$;
+
+comment on function rendio.client_address() is
+$$Where a request came from: the last address of X-Forwarded-For, else the connection's.$$;
+
+revoke execute on function rendio.client_address() from public, anon, authenticated;

@@ -156,13 +156,18 @@ create table public.purchase_revocations (
     origin uuid not null,
     revoked bigint not null
         constraint purchase_revocations_revoked_check check (revoked >= 0),
-    recovered bigint not null default 0,
+    recovered bigint not null default 0
+        constraint purchase_revocations_recovered_check check (recovered >= 0),
+    repaid bigint not null default 0
+        constraint purchase_revocations_repaid_check check (repaid >= 0),
+    waived bigint not null default 0
+        constraint purchase_revocations_waived_check check (waived >= 0),
     policy text not null
         constraint purchase_revocations_policy_check
         check (policy in ('forgive', 'debt', 'block')),
     created_at timestamptz not null,
     primary key (user_id, origin),
-    constraint purchase_revocations_recovered_check check (recovered between 0 and revoked)
+    constraint purchase_revocations_taken_check check (recovered + repaid <= revoked)
 );
 
 alter table public.purchase_revocations enable row level security;
@@ -179,7 +184,11 @@ comment on column public.purchase_revocations.origin is
     'The ledger entry (quota_log.id) of the purchase, which its lots bear.';
 comment on column public.purchase_revocations.revoked is 'Credits that the store took back.';
 comment on column public.purchase_revocations.recovered is
-    'Credits taken from the user for it; the rest had been spent.';
+    'Credits of this purchase that were taken from the user; the rest had been spent.';
+comment on column public.purchase_revocations.repaid is
+    'Other credits of the user that were taken for it.';
+comment on column public.purchase_revocations.waived is
+    'Credits that the user need not repay, whatever the policy.';
 comment on column public.purchase_revocations.policy is
     'forgive, debt or block: app_settings.refund_shortfall when it was revoked.';
 comment on column public.purchase_revocations.created_at is 'When the store first took it back.';

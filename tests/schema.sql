@@ -422,6 +422,10 @@ create function rendio.missing_partitions(p_policy rendio.partition_policies, p_
     returns TABLE(starts_at timestamp with time zone)
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.move_consent(p_guest_id uuid, p_account_id uuid)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.move_credits(p_guest_id uuid, p_account_id uuid, p_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -892,13 +896,18 @@ create table public.purchase_revocations (
     origin uuid not null,
     revoked bigint not null,
     recovered bigint not null default 0,
+    repaid bigint not null default 0,
+    waived bigint not null default 0,
     policy text not null,
     created_at timestamp with time zone not null,
     constraint purchase_revocations_pkey PRIMARY KEY (user_id, origin),
     constraint purchase_revocations_policy_check CHECK ((policy = ANY (ARRAY['forgive'::text, 'debt'::text, 'block'::text]))),
-    constraint purchase_revocations_recovered_check CHECK (((recovered >= 0) AND (recovered <= revoked))),
+    constraint purchase_revocations_recovered_check CHECK ((recovered >= 0)),
+    constraint purchase_revocations_repaid_check CHECK ((repaid >= 0)),
     constraint purchase_revocations_revoked_check CHECK ((revoked >= 0)),
-    constraint purchase_revocations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
+    constraint purchase_revocations_taken_check CHECK (((recovered + repaid) <= revoked)),
+    constraint purchase_revocations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT,
+    constraint purchase_revocations_waived_check CHECK ((waived >= 0))
 );
 alter table public.purchase_revocations enable row level security;
 create policy purchase_revocations_select_service on public.purchase_revocations for select to service_role

@@ -11,7 +11,10 @@ declare
     v_waived bigint;
 begin
     perform rendio.require_service();
-    v_user := rendio.require_account(p_user_id);
+    if p_user_id is null then
+        perform rendio.raise_invalid('p_user_id', 'required');
+    end if;
+    perform rendio.require_account(p_user_id);
     v_user := rendio.lock_person(p_user_id);
     v_waived := rendio.waive_debts(v_user.id);
     return jsonb_build_object(
@@ -28,6 +31,7 @@ For support. Safe to repeat. What a job gives back to a refunded purchase is tak
 p_user_id: the user; of a merged guest its account.
 
 @returns {user_id: uuid, credits_waived: bigint, replayed: boolean}
+@raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT404 user_not_found$$;
 

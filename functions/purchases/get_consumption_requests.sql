@@ -5,6 +5,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_now timestamptz := rendio.clock();
 begin
     perform rendio.require_service();
     perform rendio.check_page(p_limit);
@@ -26,7 +28,7 @@ begin
                         'consumption_percentage',
                         coalesce(r.consumed * 100000 / nullif(r.credits_added, 0), 0)
                     )
-                    order by r.due_at, r.notification_id
+                    order by r.due_at <= v_now, r.due_at, r.notification_id
                 ),
                 '[]'
             )
@@ -39,7 +41,7 @@ begin
                 where n.answered_at is null
                     and n.due_at is not null
                     and rendio.consents(t.user_id)
-                order by n.due_at, n.notification_id
+                order by n.due_at <= v_now, n.due_at, n.notification_id
                 limit p_limit
             ) as r
         )
@@ -48,7 +50,8 @@ end;
 $$;
 
 comment on function public.get_consumption_requests(integer) is
-$$The stores' open questions how much of a purchase was consumed, the most urgent first.
+$$The stores' open questions how much of a purchase was consumed, the most urgent first, those
+whose time is over last.
 
 Only those whose buyer consents (see set_consumption_consent); the others must not be answered.
 Listed until answer_consumption_request; the store waits for 12 hours, until due_at.

@@ -313,7 +313,7 @@ class Rpc:
         """
         return self._call(
             "select pg_catalog.to_jsonb(public.ledger_digest({}))::text",
-            Text,
+            str,
             ("p_user_id => %s::uuid", user_id),
         )
 
@@ -377,7 +377,7 @@ class Rpc:
 
         user_id: the user; of a merged guest its account.
 
-        Raises `ServiceOnly`, `UserNotFound`.
+        Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`.
         """
         return self._call(
             "select pg_catalog.to_jsonb(public.waive_credit_debt({}))::text",
@@ -746,7 +746,8 @@ class Rpc:
         *,
         limit: int = default("20"),
     ) -> GetConsumptionRequestsResult:
-        """The stores' open questions how much of a purchase was consumed, the most urgent first.
+        """The stores' open questions how much of a purchase was consumed, the most urgent first,
+        those whose time is over last.
 
         Only those whose buyer consents (see set_consumption_consent); the others must not be
         answered. Listed until answer_consumption_request; the store waits for 12 hours, until

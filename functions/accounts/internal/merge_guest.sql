@@ -14,6 +14,7 @@ begin
     if not rendio.is_open_guest(p_guest) then
         perform rendio.raise_no_guest(p_guest);
     end if;
+    perform rendio.move_consent(p_guest.id, p_account_id);
     perform rendio.move_debts(p_guest.id, p_account_id);
     perform rendio.move_credits(p_guest.id, p_account_id, p_at);
     update public.users as u

@@ -1,4 +1,5 @@
--- Locks: the user's row.
+-- Locks: the user's row. The purchase's own credits are taken first, down to the last; others pay
+-- only what has not been waived.
 create or replace function rendio.collect_debt(
     p_debt public.purchase_revocations,
     p_at timestamptz,
@@ -11,8 +12,9 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owed bigint := p_debt.revoked - p_debt.recovered;
-    v_left bigint := v_owed;
+    v_owed bigint := p_debt.revoked - p_debt.recovered - p_debt.repaid;
+    v_recovered bigint := 0;
+    v_repaid bigint := 0;
     v_take bigint;
     v_lot public.credit_grants;
 begin
@@ -30,20 +32,31 @@ begin
             )
         order by g.origin <> p_debt.origin, g.seq, g.n
     loop
-        v_take := least(v_left, v_lot.remaining);
+        v_take := v_owed - v_recovered - v_repaid;
+        if v_lot.origin <> p_debt.origin then
+            v_take := v_take - p_debt.waived;
+        end if;
+        v_take := least(v_take, v_lot.remaining);
+        exit when v_take <= 0;
         perform rendio.post_entry(
             p_debt.user_id, -v_take, 'iap_refund', null, p_at, v_lot.is_sandbox,
             p_lot_seq => v_lot.seq, p_lot_n => v_lot.n
         );
-        v_left := v_left - v_take;
-        exit when v_left = 0;
+        if v_lot.origin = p_debt.origin then
+            v_recovered := v_recovered + v_take;
+        else
+            v_repaid := v_repaid + v_take;
+        end if;
     end loop;
-    return v_owed - v_left;
+    update public.purchase_revocations as r
+    set recovered = r.recovered + v_recovered, repaid = r.repaid + v_repaid
+    where r.user_id = p_debt.user_id and r.origin = p_debt.origin;
+    return v_recovered + v_repaid;
 end;
 $$;
 
 comment on function rendio.collect_debt(public.purchase_revocations, timestamptz, bigint) is
-$$Take what is owed for one revoked purchase, as far as it is there; returns how much.
+$$Take what is owed for one revoked purchase, as far as it is there, and note it; returns how much.
 
 p_paid_seq: as for rendio.collect_debts.$$;
 

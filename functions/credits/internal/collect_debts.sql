@@ -14,20 +14,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_debt public.purchase_revocations;
-    v_taken bigint;
     v_total bigint := 0;
 begin
     for v_debt in
         select *
         from public.purchase_revocations as r
-        where r.user_id = p_user_id and r.recovered < r.revoked
+        where r.user_id = p_user_id and r.recovered + r.repaid < r.revoked
         order by r.created_at, r.origin
     loop
-        v_taken := rendio.collect_debt(v_debt, p_at, p_paid_seq);
-        update public.purchase_revocations as r
-        set recovered = r.recovered + v_taken
-        where r.user_id = p_user_id and r.origin = v_debt.origin;
-        v_total := v_total + v_taken;
+        v_total := v_total + rendio.collect_debt(v_debt, p_at, p_paid_seq);
     end loop;
     if found then
         perform rendio.set_blocked(p_user_id);

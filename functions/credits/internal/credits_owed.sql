@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return (
-        select coalesce(sum(r.revoked - r.recovered), 0)::bigint
+        select coalesce(sum(greatest(0, r.revoked - r.recovered - r.repaid - r.waived)), 0)::bigint
         from public.purchase_revocations as r
         where r.user_id = p_user_id and r.policy <> 'forgive'
     );

@@ -14,9 +14,10 @@ begin
     end if;
     perform from public.users as u where u.id = p_account_id for no key update;
     insert into public.purchase_revocations (
-        user_id, origin, revoked, recovered, policy, created_at
+        user_id, origin, revoked, recovered, repaid, waived, policy, created_at
     )
-    select p_account_id, r.origin, r.revoked, r.recovered, r.policy, r.created_at
+    select p_account_id, r.origin, r.revoked, r.recovered, r.repaid, r.waived, r.policy,
+        r.created_at
     from public.purchase_revocations as r
     where r.user_id = p_guest_id;
     delete from public.purchase_revocations as r where r.user_id = p_guest_id;

@@ -27,7 +27,7 @@ begin
     ),
 
     recovered as (
-        select p.owner_id, sum(r.recovered)::bigint as credits
+        select p.owner_id, sum(r.recovered + r.repaid)::bigint as credits
         from people as p
         join public.purchase_revocations as r on r.user_id = p.user_id
         group by p.owner_id

@@ -9,7 +9,9 @@ as $$
 declare
     v_is_blocked boolean := exists (
         select from public.purchase_revocations as r
-        where r.user_id = p_user_id and r.policy = 'block' and r.recovered < r.revoked
+        where r.user_id = p_user_id
+            and r.policy = 'block'
+            and r.recovered + r.repaid + r.waived < r.revoked
     );
 begin
     update public.users as u

@@ -7,17 +7,14 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owed bigint;
+    v_owed bigint := rendio.credits_owed(p_user_id);
 begin
-    with waived as (
-        update public.purchase_revocations as r
-        set policy = 'forgive'
-        where r.user_id = p_user_id and r.recovered < r.revoked and r.policy <> 'forgive'
-        returning r.revoked - r.recovered as credits
-    )
-
-    select coalesce(sum(w.credits), 0)::bigint into v_owed from waived as w;
     if v_owed > 0 then
+        update public.purchase_revocations as r
+        set waived = r.revoked - r.recovered - r.repaid
+        where r.user_id = p_user_id
+            and r.policy <> 'forgive'
+            and r.waived < r.revoked - r.recovered - r.repaid;
         perform rendio.set_blocked(p_user_id);
     end if;
     return v_owed;

@@ -9,13 +9,13 @@ begin
     return exists (
         select
         from public.users as u
-        join public.consumption_consents as c on c.user_id in (u.id, u.merged_into)
+        join public.consumption_consents as c on c.user_id = coalesce(u.merged_into, u.id)
         where u.id = p_user_id
     );
 end;
 $$;
 
 comment on function rendio.consents(uuid) is
-$$Whether a buyer, or the account it was merged into, lets stores know what was consumed.$$;
+$$Whether a buyer, or the account that took it over, lets stores know what was consumed.$$;
 
 revoke execute on function rendio.consents(uuid) from public, anon, authenticated;

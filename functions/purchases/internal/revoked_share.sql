@@ -9,15 +9,21 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_percentage bigint := rendio.payload_number(p_payload, 'revocationPercentage', 100000);
-    v_quantity bigint := rendio.payload_number(p_payload, 'quantity', 100);
-    v_voided bigint := rendio.payload_number(p_payload, 'voidedQuantity', 100);
+    v_percentage bigint;
+    v_quantity bigint;
+    v_voided bigint;
 begin
+    if p_kind = 'reversal' then
+        return 0;
+    elsif p_kind is distinct from 'refund' then
+        return null;
+    end if;
+    v_percentage := rendio.payload_number(p_payload, 'revocationPercentage', 100000);
+    v_quantity := rendio.payload_number(p_payload, 'quantity', 100);
+    v_voided := rendio.payload_number(p_payload, 'voidedQuantity', 100);
     return case
-        when p_kind = 'reversal' then 0
-        when p_kind <> 'refund' then null
         when v_voided > 0 and v_quantity > 0 then least(100000, v_voided * 100000 / v_quantity)
-        when p_payload -> 'refundType' = '2' then null
+        when p_payload ->> 'refundType' = '2' then null
         else coalesce(v_percentage, 100000)
     end;
 end;

@@ -11,6 +11,9 @@ declare
     v_granted bigint;
 begin
     perform from public.users as u where u.id = p_user_id for no key update;
+    if not found then
+        perform rendio.require_account(p_user_id);
+    end if;
     if v_rule = 'listed' and rendio.setting('sandbox_testers') ? p_user_id::text then
         return p_credits;
     elsif v_rule = 'capped' then
@@ -30,7 +33,9 @@ end;
 $$;
 
 comment on function rendio.sandbox_allowance(uuid, integer) is
-$$How many of a sandbox purchase's credits the settings let this user have.$$;
+$$How many of a sandbox purchase's credits the settings let this user have.
+
+@raises PT404 user_not_found$$;
 
 revoke execute on function rendio.sandbox_allowance(uuid, integer)
 from public, anon, authenticated;

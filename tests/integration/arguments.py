@@ -102,6 +102,7 @@ RIGHT = {
     "answer_consumption_request.p_notification_id": "'{alices_question}'",
     "p_type": "'REFUND'",
     "p_consented": "false",
+    "p_endpoint": "'general'",
 }
 
 

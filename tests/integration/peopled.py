@@ -56,6 +56,7 @@ def _person(app: App) -> Person:
     app.call("add_credits", user, 90, "promo_grant", uuid4())
     apple_sub = _signed_in_elsewhere(app, user)
     question = _half_refunded(app, user)
+    app.call("check_rate_limit", user, "general")
 
     def done(rpc: str, *more: object) -> None:
         _, provider_job = app.submit(user)

@@ -26,7 +26,8 @@ from rendio.gen.python import camel
 from servers import Cluster
 
 ROOT = sqlfiles.root()
-RPCS = sorted(path.stem for path in ROOT.glob("functions/*/*.sql"))
+HOOKS = {"check_request"}  # they return nothing
+RPCS = sorted({path.stem for path in ROOT.glob("functions/*/*.sql")} - HOOKS)
 
 
 # --- fresh ----------------------------------------------------------------------------------------

@@ -165,6 +165,14 @@ def questions(app: App, n: int) -> Sequence[Call]:
     return [Call("get_consumption_requests", (5,))] * n
 
 
+def limited(app: App, user: UUID) -> Call:
+    return Call("check_rate_limit", (user, "general"))
+
+
+def hook(app: App, user: UUID) -> Call:
+    return Call("check_request", (), user)
+
+
 def consent(app: App, user: UUID) -> Call:
     return Call("set_consumption_consent", (user, True), user)
 
@@ -209,7 +217,7 @@ BUDGETS = {
     "device_check, new": Budget(1576, 1, 35, new_device),
     "device_check, known": Budget(0, 0, 4, same(device)),
     "link_apple_account": Budget(720, 1, 23, one(sign_in)),
-    "link_apple_account, merged": Budget(2176, 1, 81, one(merge)),
+    "link_apple_account, merged": Budget(2176, 1, 88, one(merge)),
     "link_apple_account, replayed": Budget(0, 0, 6, same(sign_in)),
     "delete_account": Budget(1952, 1, 70, one(leave)),
     "delete_account, replayed": Budget(0, 0, 2, same(leave)),
@@ -241,7 +249,7 @@ BUDGETS = {
     "delete_video_job": Budget(296, 1, 13, of_one_user(of_job("delete_video_job"))),
     "record_iap_purchase": Budget(1472, 1, 41, of_one_user(purchase)),
     "record_iap_purchase, replayed": Budget(0, 0, 10, same(purchase)),
-    "apply_store_notification, purchase taken back": Budget(2024, 1, 98, one(notification("REFUND"))),
+    "apply_store_notification, purchase taken back": Budget(2056, 1, 98, one(notification("REFUND"))),
     "apply_store_notification, replayed": Budget(0, 0, 8, same(notification("REFUND"))),
     "apply_store_notification, declined": Budget(416, 1, 9, one(notification("REFUND_DECLINED"))),
     "waive_credit_debt": Budget(240, 1, 16, one(owing)),
@@ -250,6 +258,8 @@ BUDGETS = {
     "answer_consumption_request, replayed": Budget(0, 0, 4, same(question)),
     "set_consumption_consent": Budget(304, 1, 10, one(consent)),
     "set_consumption_consent, replayed": Budget(0, 0, 4, same(consent)),
+    "check_rate_limit": Budget(48, 1, 8, of_one_user(limited)),
+    "check_request": Budget(48, 1, 8, of_one_user(hook)),
     "get_models": Budget(0, 0, 3, models),
     "get_models, not modified": Budget(0, 0, 2, models_again),
 }

@@ -593,7 +593,7 @@ ANNOTATIONS = {
 
 
 def functions(conn: Any) -> list[tuple[str, list[tuple[str, str, str | None]]]]:
-    """Every RPC with its arguments: name, type, default."""
+    """Every RPC with its arguments: name, type, default. A hook, which returns nothing, is none."""
     found: list[tuple[str, list[tuple[str, str, str | None]]]] = conn.execute(
         """
         select p.proname, array(
@@ -603,6 +603,7 @@ def functions(conn: Any) -> list[tuple[str, list[tuple[str, str, str | None]]]]:
         )
         from pg_proc as p
         where p.pronamespace = 'public'::regnamespace and p.proowner = 'rendio_owner'::regrole
+            and p.prorettype <> 'void'::regtype
         """
     ).fetchall()
     return found

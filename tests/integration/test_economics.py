@@ -171,7 +171,7 @@ def some_call(rpc: Rpc, die: random.Random) -> str:
     if die.random() < 0.8:
         arguments = right_values(rpc)
     else:
-        arguments = die.choice(list(one_wrong_at_a_time(rpc)))
+        arguments = die.choice(list(one_wrong_at_a_time(rpc)) or [{}])
     if "p_job_id" in arguments and die.random() < 0.8:
         arguments["p_job_id"] = f"'{die.choice(jobs)}'"
     if "p_idempotency_key" in arguments and die.random() < 0.5:

@@ -1,6 +1,7 @@
--- The store takes a refund back: what is owed is given up first, then what was taken comes back.
+-- The store takes a refund back: what is owed is given up first, then what others paid comes back,
+-- then what was taken of the purchase itself.
 begin;
-select plan(16);
+select plan(23);
 
 create function pg_temp.revert(p_user_id uuid, p_revoked bigint, p_is_sandbox boolean default false)
 returns bigint language sql volatile as $$
@@ -9,8 +10,8 @@ returns bigint language sql volatile as $$
     where r.user_id = p_user_id and r.created_at = '2030-01-15';
 $$;
 create temp view account as
-select left(u.id::text, 1) as who, r.revoked, r.recovered, u.is_blocked,
-    u.credits_remaining::bigint as credits
+select left(u.id::text, 1) as who, r.revoked, r.recovered, r.repaid,
+    u.is_blocked, u.credits_remaining::bigint as credits
 from public.users as u join public.purchase_revocations as r on r.user_id = u.id
 where r.created_at = '2030-01-15';
 
@@ -43,7 +44,7 @@ begin
 end $$;
 select results_eq(
     $$ select * from account where who = 'a' $$,
-    $$ values ('a', 20::bigint, 10::bigint, true, 0::bigint) $$, 'Ada is blocked'
+    $$ values ('a', 20::bigint, 10::bigint, 0::bigint, true, 0::bigint) $$, 'Ada is blocked'
 );
 
 select is(
@@ -52,14 +53,14 @@ select is(
 );
 select results_eq(
     $$ select * from account where who = 'a' $$,
-    $$ values ('a', 11::bigint, 10::bigint, true, 0::bigint) $$, 'nine fewer are owed'
+    $$ values ('a', 11::bigint, 10::bigint, 0::bigint, true, 0::bigint) $$, 'nine fewer are owed'
 );
 select is(
     pg_temp.revert('aaaaaaaa-0000-4000-8000-000000000001', 10), 0::bigint, 'one fewer'
 );
 select results_eq(
     $$ select * from account where who = 'a' $$,
-    $$ values ('a', 10::bigint, 10::bigint, false, 0::bigint) $$,
+    $$ values ('a', 10::bigint, 10::bigint, 0::bigint, false, 0::bigint) $$,
     'nothing is owed; she gets nothing, but may spend'
 );
 select is(
@@ -70,7 +71,7 @@ select is(
 );
 select results_eq(
     $$ select * from account where who = 'a' $$,
-    $$ values ('a', 0::bigint, 0::bigint, false, 10::bigint) $$, 'are hers again'
+    $$ values ('a', 0::bigint, 0::bigint, 0::bigint, false, 10::bigint) $$, 'are hers again'
 );
 select results_eq(
     $$ select q.seq, q.change::bigint, q.reason::text, q.created_at, g.amount, g.kind, g.expires_at,
@@ -92,7 +93,7 @@ select is(
 );
 select results_eq(
     $$ select * from account where who = 'b' $$,
-    $$ values ('b', 0::bigint, 0::bigint, false, 0::bigint) $$, 'and has none'
+    $$ values ('b', 0::bigint, 0::bigint, 0::bigint, false, 0::bigint) $$, 'and has none'
 );
 select is(
     rendio.credits_owed('bbbbbbbb-0000-4000-8000-000000000001'), 20::bigint,
@@ -125,6 +126,68 @@ select results_eq(
     $$ select who, revoked, recovered from account order by who $$,
     $$ values ('a', 0::bigint, 0::bigint), ('b', 0, 0), ('c', 0, 0) $$,
     'each reversal was about one purchase'
+);
+
+-- Dan has 10 and bought 20 (entry 2), of which 5 were left for the refund; his next purchase paid
+-- the other 15.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '2', 'credits_20');
+    perform public.add_credits(v_dan, -25, 'admin_adjustment', gen_random_uuid());
+    insert into public.purchase_revocations (user_id, origin, revoked, policy, created_at)
+    select user_id, origin, 20, 'debt', '2030-01-15' from public.credit_grants
+    where user_id = v_dan and seq = 2;
+    perform rendio.collect_debts(v_dan, rendio.clock());
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '3', 'credits_50');
+end $$;
+select results_eq(
+    $$ select * from account where who = 'd' $$,
+    $$ values ('d', 20::bigint, 5::bigint, 15::bigint, false, 35::bigint) $$, 'Dan owes nothing'
+);
+select is(
+    pg_temp.revert('dddddddd-0000-4000-8000-000000000001', 12), 8::bigint, 'eight fewer'
+);
+select results_eq(
+    $$ select * from account where who = 'd' $$,
+    $$ values ('d', 12::bigint, 5::bigint, 7::bigint, false, 43::bigint) $$,
+    'are given back by what others paid'
+);
+select is(
+    pg_temp.revert('dddddddd-0000-4000-8000-000000000001', 2), 10::bigint, 'ten fewer'
+);
+select results_eq(
+    $$ select * from account where who = 'd' $$,
+    $$ values ('d', 2::bigint, 2::bigint, 0::bigint, false, 53::bigint) $$,
+    'are the rest of that, and three of the purchase itself'
+);
+select results_eq(
+    $$ select q.change::bigint, q.reason::text, q.created_at, g.kind, g.origin = p.id,
+           g.origin = q.id
+       from public.quota_log as q
+       join public.credit_grants as g using (user_id, seq)
+       join public.quota_log as p on p.user_id = q.user_id and p.seq = 2
+       where q.user_id = 'dddddddd-0000-4000-8000-000000000001' and q.seq > 6 order by q.seq $$,
+    $$ values
+       (8::bigint, 'iap_refund_reversed', timestamptz '2030-01-16 08:00:00+00', 'paid', false,
+        true),
+       (7, 'iap_refund_reversed', '2030-01-16 08:00:00+00', 'paid', false, true),
+       (3, 'iap_refund_reversed', '2030-01-16 08:00:00+00', 'paid', true, false) $$,
+    'what others paid is bought, but of this purchase no more'
+);
+
+-- The store takes all of it once more.
+do $$ begin
+    update public.purchase_revocations set revoked = 20
+    where user_id = 'dddddddd-0000-4000-8000-000000000001';
+    perform rendio.collect_debts('dddddddd-0000-4000-8000-000000000001', '2030-01-17');
+end $$;
+select results_eq(
+    $$ select * from account where who = 'd' $$,
+    $$ values ('d', 20::bigint, 5::bigint, 0::bigint, false, 50::bigint) $$,
+    'then the purchase gives its own five again, and nothing of the others'
 );
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');

@@ -1,6 +1,6 @@
 -- How much of a purchase is taken back, in thousandths of a percent.
 begin;
-select plan(34);
+select plan(41);
 
 -- Apple: a percentage, or all.
 select is(rendio.revoked_share('refund', payload::jsonb), share, payload)
@@ -29,7 +29,10 @@ from (values
     ('{"refundType": 2, "voidedQuantity": 3, "quantity": 3}', 100000),
     ('{"refundType": 2, "voidedQuantity": 4, "quantity": 3}', 100000),
     ('{"refundType": 2, "voidedQuantity": 1, "quantity": 100}', 1000),
-    ('{"voidedQuantity": 1, "quantity": 2}', 50000)
+    ('{"voidedQuantity": 1, "quantity": 2}', 50000),
+    ('{"refundType": "1"}', 100000),
+    ('{"refundType": "2"}', null),
+    ('{"refundType": "2", "voidedQuantity": 1, "quantity": 3}', 33333)
 ) as t (payload, share);
 
 -- What is no refund.
@@ -42,22 +45,33 @@ select is(
     kind || ' says nothing of it'
 )
 from unnest(array['purchase', 'declined', 'consumption', 'test', 'other']) as kind;
+select is(
+    rendio.revoked_share(null, '{"revocationPercentage": 50000}'), null, 'nor does one of no kind'
+);
 
--- A number that is none is refused, also where it would not be used.
+-- A refund's number that is none is refused, also where it would not be used.
 select throws_ok(
-    format($$ select rendio.revoked_share(%L, %L) $$, kind, payload),
-    'PT400', 'invalid_argument', kind || ' ' || payload
+    format($$ select rendio.revoked_share('refund', %L) $$, payload),
+    'PT400', 'invalid_argument', payload
 )
 from (values
-    ('refund', '{"revocationPercentage": 100001}'),
-    ('refund', '{"revocationPercentage": -1}'),
-    ('refund', '{"revocationPercentage": "50000"}'),
-    ('refund', '{"revocationPercentage": 0.5}'),
-    ('refund', '{"quantity": 101}'),
-    ('refund', '{"voidedQuantity": 101}'),
-    ('reversal', '{"revocationPercentage": 100001}'),
-    ('purchase', '{"quantity": -1}')
-) as t (kind, payload);
+    ('{"revocationPercentage": 100001}'),
+    ('{"revocationPercentage": -1}'),
+    ('{"revocationPercentage": "50000"}'),
+    ('{"revocationPercentage": 0.5}'),
+    ('{"quantity": 101}'),
+    ('{"voidedQuantity": 101}')
+) as t (payload);
+
+-- Of anything else the numbers are not read: they must not keep the store's message out.
+select is(rendio.revoked_share(kind, payload::jsonb), share, kind || ' ' || payload)
+from (values
+    ('reversal', '{"revocationPercentage": 100001}', 0),
+    ('reversal', '{"quantity": 101, "voidedQuantity": -1}', 0),
+    ('purchase', '{"quantity": -1}', null),
+    ('consumption', '{"quantity": "three"}', null),
+    ('other', '{"voidedQuantity": 0.5, "revocationPercentage": []}', null)
+) as t (kind, payload, share);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- How much of a purchase in a store's sandbox is given.
 begin;
-select plan(10);
+select plan(16);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -25,6 +25,20 @@ select is(
     pg_temp.allowance('bbbbbbbb-0000-4000-8000-000000000001', 30), 0,
     'a cap that is missing is no open door'
 );
+
+-- Nobody has no allowance, whatever the rule.
+create function pg_temp.refuses_strangers(p_rule text) returns setof text language plpgsql as $$
+begin
+    update public.app_settings set value = to_jsonb(p_rule) where key = 'sandbox_purchases';
+    return query select throws_ok(
+        format('select rendio.sandbox_allowance(%L, 10)', id), 'PT404', 'user_not_found',
+        p_rule || ': ' || what
+    )
+    from (values
+        ('99999999-0000-4000-8000-000000000001'::uuid, 'a stranger'), (null, 'nobody')
+    ) as t (id, what);
+end $$;
+select pg_temp.refuses_strangers(rule) from unnest(array['capped', 'listed', 'off']) as rule;
 
 -- Listed: testers all, others nothing.
 update public.app_settings set value = '"listed"' where key = 'sandbox_purchases';

@@ -1,8 +1,13 @@
 -- Each comparison is one statement, so one snapshot, for 10,000 users at a time: what it sorts and
 -- joins does not grow with the database. Being stable, all of them see what the caller's statement
 -- saw; newer snapshots would not let vacuum go on, which the caller's holds back until it ends.
+-- Whoever cannot have that walks by p_from and p_until.
 -- Always planned for the given ids, here and in what is called, so that one user costs one user.
-create or replace function public.reconcile_credits(p_user_id uuid default null)
+create or replace function public.reconcile_credits(
+    p_user_id uuid default null,
+    p_from uuid default null,
+    p_until uuid default null
+)
 returns setof rendio.discrepancy
 language plpgsql
 stable
@@ -11,8 +16,12 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_from uuid := coalesce(p_user_id, '00000000-0000-0000-0000-000000000000');
-    v_last uuid := coalesce(p_user_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+    v_from uuid := coalesce(
+        greatest(p_user_id, p_from), '00000000-0000-0000-0000-000000000000'
+    );
+    v_last uuid := coalesce(
+        least(p_user_id, p_until), 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    );
     v_until uuid;
 begin
     perform rendio.require_service();
@@ -22,6 +31,7 @@ begin
         return query select * from rendio.reconcile_chain(v_from, v_until);
         return query select * from rendio.reconcile_jobs(v_from, v_until);
         return query select * from rendio.reconcile_job_status(v_from, v_until);
+        return query select * from rendio.reconcile_holds(v_from, v_until);
         return query select * from rendio.reconcile_lots(v_from, v_until);
         return query select * from rendio.reconcile_lot_balances(v_from, v_until);
         return query select * from rendio.reconcile_draws(v_from, v_until);
@@ -34,19 +44,23 @@ begin
 end;
 $$;
 
-comment on function public.reconcile_credits(uuid) is
+comment on function public.reconcile_credits(uuid, uuid, uuid) is
 $$Prove that the books agree: a row per discrepancy, none when all is well.
 
 Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
-balance, jobs with their charges and refunds, lots, draws and purchases with their entries, refunds of
-purchases with what the stores said.
+balance, jobs with their charges and refunds, lots, draws and purchases with their entries, refunds
+of purchases with what the stores said; tells credits that a job holds though its time is over, and
+entries in the default partition.
 expected is what the ledger says.
 
 p_user_id: one user; null: all.
+p_from, p_until: only users with ids from the one to the other, both included. A call holds vacuum
+back until it ends; a large database is walked in several, by the first digit of the ids say.
 
 @returns [discrepancy]
 @shape discrepancy {user_id: uuid, problem: text, expected: bigint?, actual: bigint?}
 @raises PT403 service_only$$;
 
-revoke execute on function public.reconcile_credits(uuid) from public, anon, authenticated;
-grant execute on function public.reconcile_credits(uuid) to service_role;
+revoke execute on function public.reconcile_credits(uuid, uuid, uuid)
+from public, anon, authenticated;
+grant execute on function public.reconcile_credits(uuid, uuid, uuid) to service_role;

@@ -232,7 +232,7 @@ BUDGETS = {
     "add_credits": Budget(1064, 1, 18, of_one_user(grant)),
     "add_credits, replayed": Budget(0, 0, 4, same(grant)),
     "ledger_digest": Budget(0, 0, 12, same(of_user("ledger_digest", by_service=True))),
-    "reconcile_credits": Budget(0, 0, 159, same(of_user("reconcile_credits", by_service=True))),
+    "reconcile_credits": Budget(0, 0, 163, same(of_user("reconcile_credits", by_service=True))),
     "cancel_video_job": Budget(896, 1, 27, of_one_user(of_job("cancel_video_job"))),
     "claim_video_jobs": Budget(304, 1, 10, claim),
     "start_video_job": Budget(896, 1, 23, of_one_user(start)),

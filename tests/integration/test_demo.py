@@ -206,7 +206,7 @@ def test_the_proof_turns_red_when_one_row_is_tampered_with(name: str, conn: Conn
 
 
 def test_a_query_that_fails_is_a_check_that_fails(conn: Conn) -> None:
-    conn.execute("drop function reconcile_credits(uuid)")
+    conn.execute("drop function reconcile_credits")
     broken = [check for check in report.proof(conn) if not check.ok]
     assert len(broken) == 1
     assert "reconcile_credits() does not exist" in broken[0].found

@@ -21,6 +21,7 @@ from rpc import MODEL
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 MODELS = {4: MODEL, 7: UUID("5f3b1e70-0000-4000-8000-0000000000f7")}
 FOLDS = ("always", "never", "sometimes")
+LATE = {"entries_in_default_partition", "hold_older_than_sweep"}  # no cron job runs here
 
 HISTORY = st.lists(
     st.one_of(
@@ -264,7 +265,7 @@ def test_the_fold_is_the_eager_account(
             problems = books.execute(
                 "select * from public.reconcile_credits(%s)", [user.user]
             ).fetchall()
-            assert [p for p in problems if p[1] != "entries_in_default_partition"] == []
+            assert {p[1] for p in problems} <= LATE
 
 
 def lots_of(user: Played) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def app(db: str) -> Iterator[App]:
         app.set_clock("'2001-03-15 12:00+00'")
         assert ensure(app.login) == 4
         yield app
-        assert app.discrepancies() == []
+        assert misplaced(app) == []
 
 
 def ensure(conn: Connection) -> int:
@@ -52,6 +52,11 @@ def month(name: str, start: str, end: str) -> tuple[str, str]:
 def unhealthy(app: App) -> set[str]:
     query = "select name from rendio.health() where not ok"
     return {name for (name,) in app.owner.execute(query)}
+
+
+def misplaced(app: App) -> list[tuple[object, ...]]:
+    """Return where the books do not agree. Months pass here without the sweeper's run."""
+    return [row for row in app.discrepancies() if row[1] != "hold_older_than_sweep"]
 
 
 def ledger(app: App) -> list[tuple[object, ...]]:
@@ -99,7 +104,7 @@ def test_months_without_a_run(app: App, timezone: str, datestyle: str) -> None:
         "public.quota_log default partition empty",
         "public.quota_log partitions ahead",
     }
-    assert app.discrepancies() == [(user, "entries_in_default_partition", 0, 3)]
+    assert misplaced(app) == [(user, "entries_in_default_partition", 0, 3)]
     history = app.call("get_credit_history", user)
     before = ledger(app)
 

@@ -124,6 +124,13 @@ def test_chunks_find_what_the_whole_finds(conn: Connection) -> None:
     assert {user for user, *_ in whole} == set(ids)
     one_by_one = [row for user in ids for row in conn.execute(ONE, [user])]
     assert sorted(map(str, one_by_one)) == sorted(map(str, whole))
+    walk = "select r.* from public.reconcile_credits(null, %s, %s) as r order by 1, 2, 3"
+    by_digit = [
+        row
+        for digit in "0123456789abcdef"
+        for row in conn.execute(walk, [str(UUID(digit + c * 31)) for c in "0f"])
+    ]
+    assert by_digit == whole
     for users in (1, 2, 7, 55):
         with conn.transaction(force_rollback=True):
             set_chunk(conn, users)

@@ -359,7 +359,8 @@ class TestDefect2_54_PartitionByTrigger:
         ours.pass_time("270 days")
         generate(ours.as_user(BOB), BOB)
         assert ours.value(in_default) == 0
-        assert ours.discrepancies() == []
+        problems = {problem for _, problem, _, _ in ours.discrepancies()}
+        assert problems <= {"hold_older_than_sweep"}  # no sweeper ran either
 
 
 class TestDefect2_57_TransactionPooling:

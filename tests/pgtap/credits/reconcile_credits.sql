@@ -1,6 +1,6 @@
 -- The proof that the books agree, and what it says when somebody cooks them.
 begin;
-select plan(38);
+select plan(43);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -199,6 +199,11 @@ select is(
       ledger_time_runs_backwards 9 10}',
     'an entry of a month that has no partition'
 );
+select is(
+    pg_temp.said_after($$ update public.video_jobs set times_out_at = '2030-01-31 23:00:00+00'
+        where prompt = 'A plane.' $$),
+    '{hold_older_than_sweep 0 4}', 'a job that nobody swept'
+);
 -- Folded lots, and what open jobs drew from them: the plane still runs.
 do $$ begin
     perform rendio.fold_lots('aaaaaaaa-0000-4000-8000-000000000001');
@@ -263,6 +268,34 @@ select set_eq(
         5::bigint),
        ('99999999-0000-4000-8000-000000000001', 'lot_differs_from_ledger', 5, null) $$,
     'a ledger without an account'
+);
+
+-- In ranges of ids, both ends included: Ada, Ben and who has no account.
+create function pg_temp.said_of(p_user uuid, p_from uuid, p_until uuid) returns bigint
+language sql as $$ select count(*) from public.reconcile_credits(p_user, p_from, p_until); $$;
+update public.users set credits_remaining = credits_remaining + 1;
+select is(pg_temp.said_of(null, null, null), 4::bigint, 'Ada and Ben each have a credit too many');
+select results_eq(
+    $$ select
+           pg_temp.said_of(null, null, 'aaaaaaaa-0000-4000-8000-000000000001'),
+           pg_temp.said_of(null, 'aaaaaaaa-0000-4000-8000-000000000002', null) $$,
+    $$ values (3::bigint, 1::bigint) $$,
+    'as those up to an id are told, and those from the next one'
+);
+select is(
+    pg_temp.said_of(
+        null, '99999999-0000-4000-8000-000000000001', 'aaaaaaaa-0000-4000-8000-000000000001'
+    ),
+    3::bigint, 'or those from one to another'
+);
+select results_eq(
+    $$ select
+           pg_temp.said_of('aaaaaaaa-0000-4000-8000-000000000001',
+               'aaaaaaaa-0000-0000-0000-000000000000', 'aaaaaaaa-ffff-ffff-ffff-ffffffffffff'),
+           pg_temp.said_of('aaaaaaaa-0000-4000-8000-000000000001',
+               'b0000000-0000-0000-0000-000000000000', null) $$,
+    $$ values (1::bigint, 0::bigint) $$,
+    'one user is told where that is among them'
 );
 
 -- Only the service may look.

@@ -170,7 +170,7 @@ create function public.quote_generation(p_user_id uuid, p_model_id uuid, p_setti
 grant execute on function public.quote_generation to authenticated;
 grant execute on function public.quote_generation to service_role;
 
-create function public.reconcile_credits(p_user_id uuid DEFAULT NULL::uuid)
+create function public.reconcile_credits(p_user_id uuid DEFAULT NULL::uuid, p_from uuid DEFAULT NULL::uuid, p_until uuid DEFAULT NULL::uuid)
     returns SETOF rendio.discrepancy
     language plpgsql stable security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan;
 grant execute on function public.reconcile_credits to service_role;

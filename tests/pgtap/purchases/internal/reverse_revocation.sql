@@ -1,7 +1,7 @@
 -- The store takes a refund back: what is owed is given up first, then what others paid comes back,
 -- then what was taken of the purchase itself.
 begin;
-select plan(23);
+select plan(24);
 
 create function pg_temp.revert(p_user_id uuid, p_revoked bigint, p_is_sandbox boolean default false)
 returns bigint language sql volatile as $$
@@ -188,6 +188,10 @@ select results_eq(
     $$ select * from account where who = 'd' $$,
     $$ values ('d', 20::bigint, 5::bigint, 0::bigint, false, 50::bigint) $$,
     'then the purchase gives its own five again, and nothing of the others'
+);
+select is(
+    pg_temp.revert('dddddddd-0000-4000-8000-000000000001', 0), 5::bigint,
+    'and the five come back again'
 );
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');

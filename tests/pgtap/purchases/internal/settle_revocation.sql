@@ -1,7 +1,7 @@
 -- What the store last said of a purchase is made true: credits are taken, or given back.
 begin;
 set local timezone = 'UTC';
-select plan(46);
+select plan(59);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -34,7 +34,7 @@ begin
 end $$;
 create temp view owed as
 select left(r.user_id::text, 1) as who, t.transaction_id as purchase, r.revoked, r.recovered,
-    r.policy, r.created_at
+    r.policy, r.created_at, r.repaid, r.waived
 from public.purchase_revocations as r
 join public.credit_grants as g on g.origin = r.origin
 join public.iap_transactions as t on t.user_id = g.user_id and t.ledger_seq = g.seq
@@ -67,7 +67,8 @@ select is(pg_temp.say('t1', 5000, '2030-01-16 02:00+00'), -1::bigint, 'a whole o
 select is(pg_temp.say('t1', 50000, '2030-01-17'), -9::bigint, 'then the half');
 select results_eq(
     'select * from owed',
-    $$ values ('a', 't1', 10::bigint, 10::bigint, 'debt', timestamptz '2030-01-16 02:00+00') $$,
+    $$ values ('a', 't1', 10::bigint, 10::bigint, 'debt', timestamptz '2030-01-16 02:00+00',
+       0::bigint, 0::bigint) $$,
     'one refund, since it began'
 );
 select is(
@@ -251,6 +252,80 @@ select results_eq(
     $$ values (20::bigint, 0::bigint, 'forgive') $$, 'and nobody owes it'
 );
 select is(pg_temp.say('t5', 0, '2030-01-17'), 0::bigint, 'nor does a reversal bring it anything');
+
+-- Fay spends 25 of her 10 and 20 (t7): 5 are left for the refund; the 50 of t8 pay the rest.
+do $$ begin
+    perform public.device_check('ffffffff-0000-4000-8000-000000000001', 'fay-phone');
+    perform public.record_iap_purchase('ffffffff-0000-4000-8000-000000000001', 'app_store',
+        'Production', 't7', 'credits_20');
+    perform public.add_credits('ffffffff-0000-4000-8000-000000000001', -25, 'admin_adjustment',
+        gen_random_uuid());
+    perform pg_temp.say('t7', 100000, '2030-01-16');
+    perform public.record_iap_purchase('ffffffff-0000-4000-8000-000000000001', 'app_store',
+        'Production', 't8', 'credits_50');
+end $$;
+create temp view fay as
+select o.revoked, o.recovered, o.repaid, b.credits from owed as o, balances as b
+where o.purchase = 't7' and b.who = 'f1';
+select results_eq(
+    'select * from fay', $$ values (20::bigint, 5::bigint, 15::bigint, 35::bigint) $$,
+    'of its own five, of the other fifteen'
+);
+select is(pg_temp.say('t7', 0, '2030-01-17'), 20::bigint, 'both come back');
+select results_eq(
+    'select * from fay', $$ values (0::bigint, 0::bigint, 0::bigint, 55::bigint) $$,
+    'so that nothing was taken'
+);
+select is(
+    pg_temp.say('t7', 100000, '2030-01-18'), -5::bigint,
+    'refunded again, the purchase has its five'
+);
+select results_eq(
+    'select * from fay', $$ values (20::bigint, 5::bigint, 0::bigint, 50::bigint) $$,
+    'and fifteen are owed again'
+);
+select is(pg_temp.say('t8', 100000, '2030-01-19'), -35::bigint, 'of t8 there are thirty-five');
+do $$ begin perform pg_temp.say('t8', 0, '2030-01-20'); end $$;
+select results_eq(
+    'select * from fay', $$ values (20::bigint, 5::bigint, 15::bigint, 35::bigint) $$,
+    'given back, they pay what is owed for t7'
+);
+
+-- Gil has spent all, his 10 and 20 (t9), when the store takes a half back, and is forgiven that.
+do $$ begin
+    perform public.device_check('12121212-0000-4000-8000-000000000001', 'gil-phone');
+    perform public.record_iap_purchase('12121212-0000-4000-8000-000000000001', 'app_store',
+        'Production', 't9', 'credits_20');
+    perform public.add_credits('12121212-0000-4000-8000-000000000001', -30, 'admin_adjustment',
+        gen_random_uuid());
+    perform pg_temp.say('t9', 50000, '2030-01-16');
+    perform rendio.waive_debts('12121212-0000-4000-8000-000000000001');
+    perform pg_temp.say('t9', 80000, '2030-01-17');
+end $$;
+select is(
+    rendio.credits_owed('12121212-0000-4000-8000-000000000001'), 6::bigint,
+    'of a second refund he owes what it takes more'
+);
+select results_eq(
+    $$ select revoked, recovered, repaid, waived, policy from owed where purchase = 't9' $$,
+    $$ values (16::bigint, 0::bigint, 0::bigint, 10::bigint, 'debt') $$,
+    'the ten stay forgiven, under whatever policy'
+);
+do $$ begin
+    perform public.record_iap_purchase('12121212-0000-4000-8000-000000000001', 'app_store',
+        'Production', 't10', 'credits_20');
+end $$;
+select results_eq(
+    $$ select credits from balances where who = '11' $$, $$ values (14::bigint) $$,
+    'six is what his next purchase pays'
+);
+select is(pg_temp.say('t9', 50000, '2030-01-18'), 0::bigint, 'six fewer are not owed, and not his');
+select is(pg_temp.say('t9', 0, '2030-01-19'), 6::bigint, 'what was paid comes back');
+do $$ begin perform pg_temp.say('t9', 100000, '2030-01-20'); end $$;
+select is(
+    rendio.credits_owed('12121212-0000-4000-8000-000000000001'), 10::bigint,
+    'and refunded again he owes what was not forgiven'
+);
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 

@@ -1,7 +1,7 @@
 -- How many of a purchase's credits are no longer there.
 begin;
 set local timezone = 'UTC';
-select plan(24);
+select plan(25);
 
 create function pg_temp.consumed(p_transaction_id text) returns bigint language sql as $$
     select rendio.consumed_credits(t) from public.iap_transactions as t
@@ -121,6 +121,19 @@ set local story.now = '2030-02-01 00:00:00+00';
 select is(pg_temp.consumed('t4'), 20::bigint, 'then it is consumed, settled or not');
 do $$ begin perform public.delete_account('bbbbbbbb-0000-4000-8000-000000000001'); end $$;
 select is(pg_temp.consumed('t3'), 10::bigint, 'and so are the eight that a deleted account had');
+
+-- Dan spent his 10 and all of d1 when it was refunded; what he bought then, d2, paid for it.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', 'd1', 'credits_20');
+    perform public.add_credits(v_dan, -30, 'admin_adjustment', gen_random_uuid());
+    perform pg_temp.refund('d1', 100);
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', 'd2', 'credits_20');
+end $$;
+select is(pg_temp.consumed('d1'), 20::bigint, 'what another purchase paid for was consumed');
 
 -- Purchases that brought nothing.
 update public.app_settings set value = '"off"' where key = 'sandbox_purchases';

@@ -1,7 +1,7 @@
 -- What the stores want to know about purchases whose buyers allow it.
 begin;
 set local timezone = 'UTC';
-select plan(27);
+select plan(31);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -114,7 +114,7 @@ do $$ begin
         'Production', 'c1', 'credits_3');
     perform public.add_credits('cccccccc-0000-4000-8000-000000000001', -11, 'admin_adjustment',
         gen_random_uuid());
-    perform pg_temp.ask('c', 'c1', '2030-01-14 00:00:00+00');
+    perform pg_temp.ask('c', 'c1', '2030-01-15 04:00:00+00');
 end $$;
 create temp view cyd as
 select r ->> 'credits_consumed' as credits, r ->> 'consumption_percentage' as share
@@ -129,7 +129,7 @@ update public.app_settings set value = '"off"' where key = 'sandbox_purchases';
 do $$ begin
     perform public.record_iap_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store',
         'Sandbox', 'c2', 'credits_20');
-    perform pg_temp.ask('d', 'c2', '2030-01-13 00:00:00+00', 'Sandbox');
+    perform pg_temp.ask('d', 'c2', '2030-01-15 03:00:00+00', 'Sandbox');
 end $$;
 select results_eq('select * from cyd', $$ values ('0', '0') $$, 'nothing of nothing');
 
@@ -154,7 +154,7 @@ declare
 begin
     perform public.device_check(v_guest, 'ben-tablet');
     perform public.record_iap_purchase(v_guest, 'app_store', 'Production', 'b3', 'credits_50');
-    perform pg_temp.ask('guest', 'b3', '2030-01-14 00:00:00+00');
+    perform pg_temp.ask('guest', 'b3', '2030-01-15 02:00:00+00');
     perform public.link_apple_account(v_ben, 'ben-sub');
     perform public.link_apple_account(v_guest, 'ben-sub');
 end $$;
@@ -170,6 +170,38 @@ select is(
       "credits_added": 50, "credits_consumed": 0, "consumption_percentage": 0}',
     'who is the buyer'
 );
+
+-- The store waits for twelve hours; it is eight o'clock.
+do $$ begin
+    perform pg_temp.ask('over', 'a1', '2030-01-14 20:00:00+00');
+    perform pg_temp.ask('long over', 'a1', '2030-01-13 00:00:00+00');
+    perform pg_temp.ask('last', 'a1', '2030-01-14 20:00:00.000001+00');
+end $$;
+select is(
+    pg_temp.listed(), 'last guest n4 n2 n0 long over over',
+    'a question is urgent to its last microsecond; then it comes after all others'
+);
+select is(pg_temp.listed(1), 'last', 'and takes no place from them');
+
+-- Dan buys as a guest, and agrees, before he goes into his account.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+    v_guest uuid := 'dddddddd-0000-4000-8000-000000000002';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.device_check(v_guest, 'dan-tablet');
+    perform public.record_iap_purchase(v_guest, 'app_store', 'Production', 'd1', 'credits_20');
+    perform public.set_consumption_consent(v_guest, true);
+    perform pg_temp.ask('dan', 'd1', '2030-01-14 21:00:00+00');
+    perform public.link_apple_account(v_dan, 'dan-sub');
+    perform public.link_apple_account(v_guest, 'dan-sub');
+end $$;
+select is(pg_temp.listed(2), 'last dan', 'what the guest agreed to holds for his account');
+do $$ begin
+    perform public.set_consumption_consent('dddddddd-0000-4000-8000-000000000001', false);
+end $$;
+select is(pg_temp.listed(2), 'last guest', 'which withdraws it, for what the guest bought too');
 
 -- A page.
 select throws_ok(

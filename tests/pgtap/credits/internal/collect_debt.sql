@@ -1,20 +1,37 @@
 -- What one refunded purchase owes is taken as far as it is there.
 begin;
-select plan(20);
+select plan(30);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
+-- Of the purchase's debt, made what it is said to be, as much as there is.
 create function pg_temp.collect(
     p_user_id uuid, p_purchase bigint, p_revoked bigint, p_recovered bigint, p_policy text,
-    p_paid_seq bigint default null, p_at timestamptz default '2030-01-16 08:00:00+00'
-) returns bigint language sql volatile as $$
-    select rendio.collect_debt(
-        row(p_user_id, g.origin, p_revoked, p_recovered, p_policy, p_at)
-            ::public.purchase_revocations,
-        p_at, p_paid_seq
+    p_paid_seq bigint default null, p_at timestamptz default '2030-01-16 08:00:00+00',
+    p_repaid bigint default 0, p_waived bigint default 0
+) returns bigint language plpgsql as $$
+declare
+    v_debt public.purchase_revocations;
+begin
+    insert into public.purchase_revocations as r (
+        user_id, origin, revoked, recovered, repaid, waived, policy, created_at
     )
+    select p_user_id, g.origin, p_revoked, p_recovered, p_repaid, p_waived, p_policy, p_at
     from public.credit_grants as g
-    where g.user_id = p_user_id and g.seq = p_purchase;
+    where g.user_id = p_user_id and g.seq = p_purchase
+    on conflict (user_id, origin) do update
+    set revoked = p_revoked, recovered = p_recovered, repaid = p_repaid, waived = p_waived,
+        policy = p_policy
+    returning * into v_debt;
+    return rendio.collect_debt(v_debt, p_at, p_paid_seq);
+end $$;
+create function pg_temp.noted(p_user_id uuid, p_purchase bigint)
+returns table (recovered bigint, repaid bigint)
+language sql stable as $$
+    select r.recovered, r.repaid
+    from public.purchase_revocations as r
+    join public.credit_grants as g using (user_id, origin)
+    where r.user_id = p_user_id and g.seq = p_purchase;
 $$;
 create function pg_temp.taken(p_user_id uuid, p_after bigint)
 returns table (seq bigint, change bigint, reason text, lot_seq bigint, is_sandbox boolean)
@@ -51,6 +68,10 @@ select results_eq(
     $$ values (timestamptz '2030-01-16 08:00:00+00', 1::smallint, null::uuid) $$,
     'at the time that was given'
 );
+select results_eq(
+    $$ select * from pg_temp.noted('aaaaaaaa-0000-4000-8000-000000000001', 2) $$,
+    $$ values (12::bigint, 0::bigint) $$, 'with the five before it, all is recovered'
+);
 select is(
     pg_temp.collect('aaaaaaaa-0000-4000-8000-000000000001', 2, 100, 0, 'block'), 11::bigint,
     'or what is left: two were spent, seven taken'
@@ -76,6 +97,10 @@ select is(
 select is(
     pg_temp.collect('aaaaaaaa-0000-4000-8000-000000000001', 2, 40, 20, 'debt', 3), 20::bigint,
     'a purchase pays a debt'
+);
+select results_eq(
+    $$ select * from pg_temp.noted('aaaaaaaa-0000-4000-8000-000000000001', 2) $$,
+    $$ values (20::bigint, 20::bigint) $$, 'which repays it, but recovers nothing of its own'
 );
 select is(
     pg_temp.collect('aaaaaaaa-0000-4000-8000-000000000001', 2, 26, 20, 'block', 3), 6::bigint,
@@ -125,6 +150,10 @@ select results_eq(
        (10, -7, 'iap_refund', 5, false) $$,
     'its own lots first, the older before the newer, then what pays; the last one is not asked'
 );
+select results_eq(
+    $$ select * from pg_temp.noted('bbbbbbbb-0000-4000-8000-000000000001', 2) $$,
+    $$ values (20::bigint, 7::bigint) $$, 'and each is noted as what it is'
+);
 
 -- Cyd's purchase ends the day before.
 do $$
@@ -146,9 +175,51 @@ select results_eq(
     $$ values (3::bigint, -20::bigint, 'credit_expired', 2::bigint, false) $$,
     'it is lost, and the ledger says how'
 );
-select is_empty(
-    $$ select * from public.purchase_revocations $$,
-    'the debts themselves are the caller''s to keep'
+
+-- Dan has four of his 20 left, and another 50. Of the refund some was forgiven.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '8', 'credits_20');
+    perform public.add_credits(v_dan, -26, 'admin_adjustment', gen_random_uuid());
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '9', 'credits_50');
+end $$;
+select is(
+    pg_temp.collect('dddddddd-0000-4000-8000-000000000001', 2, 17, 0, 'debt', 4, p_repaid => 16,
+        p_waived => 1),
+    1::bigint, 'what is its own is taken though it was forgiven'
+);
+select is(
+    pg_temp.collect('dddddddd-0000-4000-8000-000000000001', 2, 20, 0, 'debt', 4, p_waived => 18),
+    3::bigint, 'to the last; where more was forgiven than others would pay they pay nothing'
+);
+select results_eq(
+    $$ select * from pg_temp.noted('dddddddd-0000-4000-8000-000000000001', 2) $$,
+    $$ values (3::bigint, 0::bigint) $$, 'which is recovered'
+);
+select is(
+    pg_temp.collect('dddddddd-0000-4000-8000-000000000001', 2, 20, 4, 'block', 4, p_waived => 16),
+    0::bigint, 'all is forgiven: others pay nothing'
+);
+select is(
+    pg_temp.collect('dddddddd-0000-4000-8000-000000000001', 2, 20, 4, 'block', 4, p_repaid => 3,
+        p_waived => 10),
+    3::bigint, 'ten are: others pay the rest'
+);
+select results_eq(
+    $$ select * from pg_temp.noted('dddddddd-0000-4000-8000-000000000001', 2) $$,
+    $$ values (4::bigint, 6::bigint) $$, 'on top of what they paid before'
+);
+select is(
+    (select credits_remaining::bigint from public.users
+     where id = 'dddddddd-0000-4000-8000-000000000001'),
+    47::bigint, 'the other purchase lost no more'
+);
+select is(
+    pg_temp.collect('dddddddd-0000-4000-8000-000000000001', 4, 12, 0, 'debt', 4, p_waived => 5),
+    12::bigint, 'a purchase that is both pays as its own'
 );
 
 -- No store said so, and this story keeps the revocations itself.

@@ -1,6 +1,6 @@
 -- What a user owes for refunded purchases is taken when credits come, the oldest debt first.
 begin;
-select plan(21);
+select plan(24);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -22,7 +22,7 @@ create function pg_temp.owe(
     from public.credit_grants where user_id = p_user_id and seq = p_purchase;
 $$;
 create temp view debts as
-select left(r.user_id::text, 1) as who, g.seq as purchase, r.revoked, r.recovered
+select left(r.user_id::text, 1) as who, g.seq as purchase, r.revoked, r.recovered, r.repaid
 from public.purchase_revocations as r
 join public.credit_grants as g using (user_id, origin)
 order by r.user_id, g.seq;
@@ -72,7 +72,8 @@ select results_eq(
     'what was taken back first is collected first'
 );
 select results_eq(
-    'select * from debts', $$ values ('a', 2::bigint, 5::bigint, 5::bigint), ('a', 3, 20, 20) $$,
+    'select * from debts',
+    $$ values ('a', 2::bigint, 5::bigint, 5::bigint, 0::bigint), ('a', 3, 20, 20, 0) $$,
     'nothing of it is owed'
 );
 select is_empty('select * from blocked', 'and she may spend');
@@ -111,8 +112,8 @@ select results_eq(
 );
 select results_eq(
     $$ select * from debts where who = 'b' $$,
-    $$ values ('b', 2::bigint, 30::bigint, 20::bigint), ('b', 3, 30, 30) $$,
-    'each knows what it got'
+    $$ values ('b', 2::bigint, 30::bigint, 0::bigint, 20::bigint), ('b', 3, 30, 0, 30) $$,
+    'each knows what it got, and that others paid it'
 );
 select results_eq('select * from blocked', $$ values ('b') $$, 'ten are still owed');
 
@@ -123,7 +124,8 @@ do $$ begin
 end $$;
 select results_eq(
     $$ select * from debts where who = 'b' $$,
-    $$ values ('b', 2::bigint, 30::bigint, 30::bigint), ('b', 3, 30, 30) $$, 'that pays the rest'
+    $$ values ('b', 2::bigint, 30::bigint, 0::bigint, 30::bigint), ('b', 3, 30, 0, 30) $$,
+    'that pays the rest'
 );
 select is_empty('select * from blocked', 'and he may spend');
 select is(
@@ -152,7 +154,8 @@ select results_eq(
     'of the four that come back three are the refunded purchase''s, and go out again'
 );
 select results_eq(
-    $$ select * from debts where who = 'c' $$, $$ values ('c', 2::bigint, 20::bigint, 3::bigint) $$,
+    $$ select * from debts where who = 'c' $$,
+    $$ values ('c', 2::bigint, 20::bigint, 3::bigint, 0::bigint) $$,
     'and count as recovered'
 );
 select is(
@@ -160,6 +163,33 @@ select is(
      where id = 'cccccccc-0000-4000-8000-000000000001'),
     20::bigint, 'the fourth is hers, and all of the other purchase'
 );
+
+-- Dan has spent what he bought, 20 (entry 2) and 20 (3), was refunded and forgiven the first. He
+-- buys 20 more.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '9', 'credits_20');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', '10', 'credits_20');
+    perform public.add_credits(v_dan, -50, 'admin_adjustment', gen_random_uuid());
+    perform pg_temp.owe(v_dan, 2, 20, 'block', '2030-01-13');
+    perform rendio.waive_debts(v_dan);
+    perform pg_temp.owe(v_dan, 3, 8, 'block', '2030-01-14');
+    perform rendio.collect_debts(v_dan, rendio.clock());
+end $$;
+select results_eq('select * from blocked', $$ values ('d') $$, 'Dan owes for the second');
+do $$ begin
+    perform public.record_iap_purchase('dddddddd-0000-4000-8000-000000000001', 'app_store',
+        'Production', '11', 'credits_20');
+end $$;
+select results_eq(
+    $$ select * from debts where who = 'd' $$,
+    $$ values ('d', 2::bigint, 20::bigint, 0::bigint, 0::bigint), ('d', 3, 8, 0, 8) $$,
+    'which is paid, though the forgiven one is older'
+);
+select is_empty('select * from blocked', 'and he may spend');
 
 -- No store said so, and this story keeps the revocations itself.
 select is_empty(

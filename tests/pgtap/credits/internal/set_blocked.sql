@@ -1,6 +1,6 @@
 -- Under the policy block nothing can be spent while something is owed.
 begin;
-select plan(9);
+select plan(14);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -14,10 +14,12 @@ begin
     from pg_stat_xact_user_tables where schemaname in ('public', 'rendio');
     return v_after - v_before;
 end $$;
-create function pg_temp.is_blocked_by(p_recovered bigint, p_policy text) returns boolean
-language plpgsql as $$
+create function pg_temp.is_blocked_by(
+    p_recovered bigint, p_policy text, p_repaid bigint default 0, p_waived bigint default 0
+) returns boolean language plpgsql as $$
 begin
-    update public.purchase_revocations set recovered = p_recovered, policy = p_policy
+    update public.purchase_revocations
+    set recovered = p_recovered, policy = p_policy, repaid = p_repaid, waived = p_waived
     where user_id = 'aaaaaaaa-0000-4000-8000-000000000001';
     perform rendio.set_blocked('aaaaaaaa-0000-4000-8000-000000000001');
     return (
@@ -46,6 +48,11 @@ select is(
         $$ select rendio.set_blocked('aaaaaaaa-0000-4000-8000-000000000001') $$),
     0::bigint, 'which is written once, too'
 );
+select is(pg_temp.is_blocked_by(5, 'block', 8, 6), true, 'by whomever: one is owed');
+select is(pg_temp.is_blocked_by(5, 'block', 8, 7), false, 'and is not');
+select is(pg_temp.is_blocked_by(0, 'block', 0, 19), true, 'of twenty nineteen are forgiven');
+select is(pg_temp.is_blocked_by(4, 'block', 0, 20), false, 'of twenty all, and four were there');
+select is(pg_temp.is_blocked_by(0, 'block', 20, 0), false, 'others paid all of it');
 select is(
     (select is_blocked from public.users where id = 'bbbbbbbb-0000-4000-8000-000000000001'),
     false, 'nothing of it was about Ben'

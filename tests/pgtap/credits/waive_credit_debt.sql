@@ -1,6 +1,6 @@
 -- Support forgives what a user owes for refunded purchases.
 begin;
-select plan(19);
+select plan(22);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -130,14 +130,48 @@ select is(
     0::bigint, 'when it fails, the store''s credits are taken all the same'
 );
 
+-- Dan spent all when the store took 8 of his 20 back, and was forgiven; then it takes
+-- the rest.
+do $$
+declare
+    v_dan uuid := 'dddddddd-0000-4000-8000-000000000001';
+begin
+    perform public.device_check(v_dan, 'dan-phone');
+    perform public.record_iap_purchase(v_dan, 'app_store', 'Production', 'dan', 'credits_20');
+    perform public.add_credits(v_dan, -30, 'admin_adjustment', gen_random_uuid());
+    perform public.apply_store_notification('app_store', 'Production', 'dan1', 'REFUND', 'dan',
+        '{"revocationPercentage": 40000}');
+    perform public.waive_credit_debt(v_dan);
+    perform public.apply_store_notification('app_store', 'Production', 'dan2', 'REFUND', 'dan');
+end $$;
+select results_eq(
+    $$ select is_blocked, rendio.credits_owed(id) from public.users
+       where id = 'dddddddd-0000-4000-8000-000000000001' $$,
+    $$ values (true, 12::bigint) $$, 'he owes what the second refund took more'
+);
+select is(
+    public.waive_credit_debt('dddddddd-0000-4000-8000-000000000001') ->> 'credits_waived', '12',
+    'which can be forgiven, too'
+);
+do $$ begin
+    perform public.record_iap_purchase('dddddddd-0000-4000-8000-000000000001', 'app_store',
+        'Production', 'dan-later', 'credits_20');
+end $$;
+select results_eq(
+    $$ select is_blocked, credits_remaining::bigint from public.users
+       where id = 'dddddddd-0000-4000-8000-000000000001' $$,
+    $$ values (false, 20::bigint) $$, 'then what he buys is his'
+);
+
 -- Nobody to forgive.
 select throws_ok(
-    format($$ select public.waive_credit_debt(%L) $$, id), 'PT404', 'user_not_found', what
-)
-from (values
-    (null::uuid, 'nobody has no debt'),
-    ('99999999-0000-4000-8000-000000000001', 'nor has a stranger')
-) as t (id, what);
+    $$ select public.waive_credit_debt(null) $$, 'PT400', 'invalid_argument',
+    'somebody must be named'
+);
+select throws_ok(
+    $$ select public.waive_credit_debt('99999999-0000-4000-8000-000000000001') $$,
+    'PT404', 'user_not_found', 'who is no stranger'
+);
 do $$ begin perform public.delete_account('cccccccc-0000-4000-8000-000000000001'); end $$;
 select throws_ok(
     $$ select public.waive_credit_debt('cccccccc-0000-4000-8000-000000000001') $$,

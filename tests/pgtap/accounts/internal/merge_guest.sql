@@ -1,6 +1,6 @@
 -- An account takes a guest over: its credits come, and the guest is closed.
 begin;
-select plan(7);
+select plan(8);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select timestamptz '2030-01-15 08:00:00+00'; end;
@@ -17,6 +17,9 @@ create function pg_temp.merge(p_guest_id uuid, p_account_id uuid) returns void l
     where u.id = p_guest_id;
 $$;
 
+insert into public.consumption_consents (user_id, consented_at) values
+('aaaaaaaa-0000-4000-8000-000000000002', '2030-01-15'),
+('bbbbbbbb-0000-4000-8000-000000000001', '2030-01-15');
 do $$ begin
     perform pg_temp.merge('aaaaaaaa-0000-4000-8000-000000000002',
         'aaaaaaaa-0000-4000-8000-000000000001');
@@ -57,6 +60,12 @@ select results_eq(
        ('bbbbbbbb-0000-4000-8000-000000000001', 10),
        ('cccccccc-0000-4000-8000-000000000001', 0) $$,
     'a refused merge moves nothing'
+);
+select results_eq(
+    'select user_id from public.consumption_consents order by 1',
+    $$ values ('aaaaaaaa-0000-4000-8000-000000000001'::uuid),
+       ('bbbbbbbb-0000-4000-8000-000000000001') $$,
+    'what the tablet consented to is the account''s; a refused merge moves no consent'
 );
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 

@@ -351,7 +351,7 @@ create function rendio.forget_jobs(p_people uuid[], p_at timestamp with time zon
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.forget_person(p_user_id uuid, p_account_id uuid, p_at timestamp with time zone)
-    returns void
+    returns boolean
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.forgotten(p_identifier text)
@@ -574,7 +574,7 @@ create function rendio.refund_grace()
     returns interval
     language sql immutable parallel safe security invoker;
 
-create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone, p_is_spent boolean DEFAULT false)
+create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone, p_is_open boolean DEFAULT true, p_is_spent boolean DEFAULT false)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 

@@ -1,5 +1,8 @@
--- Locks: the account's identities, so that no guest is merged into it meanwhile, then its jobs,
--- then the users' rows.
+-- Locks: keys, then the account's identities, so that no guest is merged into it meanwhile, then
+-- its jobs, then the users' rows. A generation that was ahead of those rows has left a new key and
+-- a new job: keys that are in nobody's hands go, and jobs are looked for once more. That is
+-- against the order of locks, for jobs made in this very moment: whoever ends one of them may meet
+-- 40P01.
 create or replace function public.delete_account(p_user_id uuid)
 returns jsonb
 language plpgsql
@@ -12,6 +15,7 @@ declare
     v_user public.users;
     v_people uuid[];
     v_person uuid;
+    v_is_new boolean := false;
 begin
     perform rendio.require_user(p_user_id);
     select * into v_user from public.users as u where u.id = p_user_id;
@@ -22,19 +26,24 @@ begin
     end if;
 
     if v_user.deleted_at is null then
+        delete from public.idempotency_log as l
+        where l.user_id in (select p from rendio.people_of(p_user_id) as p);
         perform from public.account_identities as i
         where i.user_id = p_user_id
         order by i.kind, i.identifier
         for no key update;
         v_people := array(select p from rendio.people_of(p_user_id) as p order by p = p_user_id);
         perform rendio.forget_jobs(v_people, v_now);
+        perform from public.users as u
+        where u.id = any(v_people)
+        order by u.id = p_user_id, u.id
+        for no key update;
+        perform rendio.forget_jobs(v_people, v_now);
         foreach v_person in array v_people loop
-            perform rendio.forget_person(v_person, p_user_id, v_now);
+            v_is_new := rendio.forget_person(v_person, p_user_id, v_now);
         end loop;
     end if;
-    return jsonb_build_object(
-        'user_id', p_user_id, 'deleted', true, 'replayed', v_user.deleted_at is not null
-    );
+    return jsonb_build_object('user_id', p_user_id, 'deleted', true, 'replayed', not v_is_new);
 end;
 $$;
 

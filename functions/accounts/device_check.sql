@@ -71,6 +71,10 @@ begin
         values (v_user_id, p_language, v_now, v_now, v_now)
         on conflict do nothing;
         v_is_new := found;
+        -- A deletion that is under way either finds the device or is found by require_account.
+        if not v_is_new then
+            perform from public.users as u where u.id = v_user_id for share;
+        end if;
 
         v_grant := rendio.setting('initial_grant')::integer;
         if v_is_new and not v_claimed and v_grant > 0 then

@@ -117,7 +117,7 @@ begin
             v_now + interval '15 minutes'
         from balance as b;
         exit when found;
-        perform rendio.refuse_entry(p_user_id, -v_cost, v_now, true);
+        perform rendio.refuse_entry(p_user_id, -v_cost, v_now, p_is_spent => true);
     end loop;
     return jsonb_build_object(
         'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false

@@ -1,4 +1,5 @@
--- Locks: the consent's row.
+-- Locks: the user's row, shared, so that neither a merge nor a deletion passes by; the consent's
+-- row.
 create or replace function public.set_consumption_consent(p_user_id uuid, p_consented boolean)
 returns jsonb
 language plpgsql
@@ -8,17 +9,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now timestamptz := rendio.clock();
+    v_user public.users;
+    v_owner_id uuid;
 begin
     perform rendio.require_user(p_user_id);
-    perform rendio.require_account(p_user_id);
+    perform from public.users as u where u.id = p_user_id for share;
+    v_user := rendio.require_account(p_user_id);
+    v_owner_id := coalesce(v_user.merged_into, p_user_id);
     if p_consented is null then
         perform rendio.raise_invalid('p_consented', 'required');
     elsif p_consented then
         insert into public.consumption_consents (user_id, consented_at)
-        values (p_user_id, v_now)
+        values (v_owner_id, v_now)
         on conflict do nothing;
     else
-        delete from public.consumption_consents as c where c.user_id = p_user_id;
+        delete from public.consumption_consents as c where c.user_id = v_owner_id;
     end if;
     return jsonb_build_object('consented', p_consented, 'replayed', not found);
 end;

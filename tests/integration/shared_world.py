@@ -25,7 +25,9 @@ NAMES = (
     "started id", "late id", "new id", "event", "bought", "purchase", "asked", "notice",
     "other notice",
 )  # fmt: skip
-NOBODYS = {"models", "catalog_version", "app_settings", "iap_products"}
+NOBODYS = {
+    "models", "catalog_version", "app_settings", "iap_products", "rate_limit_rules", "rate_limits",
+}  # fmt: skip
 # What of a table is a world's, where it has no user_id.
 ELSEWHERE = {
     "users": "t.id = any(p_people)",

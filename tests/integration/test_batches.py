@@ -134,9 +134,6 @@ def app(db: str) -> Iterator[App]:
         assert app.discrepancies() == []
 
 
-SIGN_IN = "link_apple_account takes the guest's row before the account's, whatever their ids"
-FOLLOWS = "a guest's row is waited for to say that it was merged, by who holds the account's"
-
 REFUSALS = {None, "PT402", "PT404", "PT409", "PT422"}
 
 
@@ -161,7 +158,6 @@ def test_batches_among_upkeep_and_deletions(app: App) -> None:
     meet(app, "upkeep", "upkeep", "upkeep", "upkeep", "deletions")
 
 
-@pytest.mark.xfail(reason=SIGN_IN, strict=False)  # whether they meet so is chance
 def test_batches_among_upkeep_deletions_and_sign_ins(app: App) -> None:
     meet(app, "upkeep", "upkeep", "sign_ins", "sign_ins", "deletions")
 
@@ -169,7 +165,6 @@ def test_batches_among_upkeep_deletions_and_sign_ins(app: App) -> None:
 # --- those that take a guest's row and then an account's ------------------------------------------
 
 
-@pytest.mark.xfail(reason=SIGN_IN)
 def test_a_batch_meets_a_sign_in_to_an_account_before_its_guest(app: App) -> None:
     account, guest = sorted_people(app)
     sign_in(account)(app.login)
@@ -182,7 +177,6 @@ def test_a_batch_meets_a_sign_in_to_an_account_after_its_guest(app: App) -> None
     assert_no_deadlock(app, [credit(guest), credit(account)], sign_in(guest))
 
 
-@pytest.mark.xfail(reason=FOLLOWS)
 @pytest.mark.parametrize("rpc", ["refund_video_job", "delete_account"])
 def test_a_batch_meets_what_follows_a_guest_to_an_account_before_it(app: App, rpc: str) -> None:
     account, guest = sorted_people(app)

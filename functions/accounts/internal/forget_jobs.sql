@@ -12,7 +12,8 @@ declare
 begin
     update public.provider_jobs as p
     set video_url = null, thumbnail_url = null, error_message = null
-    where p.user_id = any(p_people);
+    where p.user_id = any(p_people)
+        and num_nonnulls(p.video_url, p.thumbnail_url, p.error_message) > 0;
     -- A job that a worker claimed and has not started stays with that worker: without its prompt it
     -- is nothing to hand out again.
     update public.video_jobs as j
@@ -25,7 +26,7 @@ begin
         lease_expires_at = case
             when j.status = 'pending' and j.attempt > 0 then 'infinity' else j.lease_expires_at
         end
-    where j.user_id = any(p_people);
+    where j.user_id = any(p_people) and j.prompt <> '';
     update public.video_jobs_archive as j
     set prompt = '',
         settings = '{}',
@@ -33,7 +34,7 @@ begin
         thumbnail_url = null,
         error_message = null,
         deleted_at = coalesce(j.deleted_at, p_at)
-    where j.user_id = any(p_people);
+    where j.user_id = any(p_people) and j.prompt <> '';
 
     for v_job in
         select *

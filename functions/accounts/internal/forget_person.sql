@@ -5,7 +5,7 @@ create or replace function rendio.forget_person(
     p_account_id uuid,
     p_at timestamptz
 )
-returns void
+returns boolean
 language plpgsql
 volatile
 security invoker
@@ -17,6 +17,8 @@ begin
     select * into v_user from public.users as u where u.id = p_user_id for no key update;
     if v_user.merged_into <> p_account_id then
         perform rendio.raise_no_guest(v_user);
+    elsif v_user.deleted_at is not null then
+        return false;
     end if;
     perform rendio.forfeit_credits(p_user_id, p_at);
     perform rendio.waive_debts(p_user_id);
@@ -40,13 +42,21 @@ begin
     set initial_grant_claimed = i.initial_grant_claimed or excluded.initial_grant_claimed;
     delete from public.account_identities as i
     where i.user_id = p_user_id and i.kind in ('device', 'apple');
-    delete from public.idempotency_log as l where l.user_id = p_user_id;
+    delete from public.idempotency_log as l
+    using (
+        select k.ctid
+        from public.idempotency_log as k
+        where k.user_id = p_user_id
+        for update skip locked
+    ) as idle
+    where l.ctid = idle.ctid;
     delete from public.consumption_consents as c where c.user_id = p_user_id;
+    return true;
 end;
 $$;
 
 comment on function rendio.forget_person(uuid, uuid, timestamptz) is
-$$Take a person's credits, close the account and erase who it was.
+$$Take a person's credits, close the account and erase who it was; false when that was done before.
 
 p_account_id: the account that is deleted: the person's own, or the one it was merged into.
 

@@ -1,5 +1,6 @@
--- Locks: the Apple id's claim, then the guest's row, then the account's. The claim decides the race
--- of two devices: who comes second finds an account to merge into.
+-- Locks: the Apple id's claim, then the rows of guest and account by their ids, as a batch of a
+-- caller's does, which may hold both. The claim decides the race of two devices: who comes second
+-- finds an account to merge into. A claim that a deletion took away meanwhile is made anew.
 create or replace function rendio.join_apple_account(
     p_user_id uuid,
     p_apple_sub text,
@@ -18,17 +19,24 @@ declare
     v_user public.users;
     v_is_new boolean;
 begin
-    insert into public.account_identities (
-        kind, identifier, user_id, email, initial_grant_claimed, created_at
-    )
-    values ('apple', p_apple_sub, p_user_id, p_email, true, p_at)
-    on conflict do nothing;
-    v_is_new := found;
-    select i.user_id into account_id
-    from public.account_identities as i
-    where i.kind = 'apple' and i.identifier = p_apple_sub
+    loop
+        insert into public.account_identities (
+            kind, identifier, user_id, email, initial_grant_claimed, created_at
+        )
+        values ('apple', p_apple_sub, p_user_id, p_email, true, p_at)
+        on conflict do nothing;
+        v_is_new := found;
+        select i.user_id into account_id
+        from public.account_identities as i
+        where i.kind = 'apple' and i.identifier = p_apple_sub
+        for no key update;
+        exit when found;
+    end loop;
+    perform from public.users as u
+    where u.id in (p_user_id, account_id)
+    order by u.id
     for no key update;
-    select * into v_user from public.users as u where u.id = p_user_id for no key update;
+    select * into v_user from public.users as u where u.id = p_user_id;
     if v_user.id is null or v_user.deleted_at is not null then
         perform rendio.require_account(p_user_id);
     end if;

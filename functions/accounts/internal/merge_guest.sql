@@ -1,4 +1,4 @@
--- Locks: the account's row; the caller holds the guest's. Guest first, then account, everywhere.
+-- Locks: none; the caller holds the rows of both.
 create or replace function rendio.merge_guest(
     p_guest public.users,
     p_account_id uuid,

@@ -1,4 +1,4 @@
--- Locks: the account's row; the caller holds the guest's.
+-- Locks: none; the caller holds the rows of both.
 create or replace function rendio.move_debts(p_guest_id uuid, p_account_id uuid)
 returns void
 language plpgsql
@@ -12,7 +12,6 @@ begin
     ) then
         return;
     end if;
-    perform from public.users as u where u.id = p_account_id for no key update;
     insert into public.purchase_revocations (
         user_id, origin, revoked, recovered, repaid, waived, policy, created_at
     )

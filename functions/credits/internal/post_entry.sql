@@ -58,7 +58,7 @@ begin
         returning u.* into v_user;
         exit when found;
         -- Raises, unless the balance grew between the update and its lock, or expiry is settled now.
-        perform rendio.refuse_entry(p_user_id, p_change, p_at);
+        perform rendio.refuse_entry(p_user_id, p_change, p_at, v_is_open);
     end loop;
 
     insert into public.quota_log (

@@ -101,7 +101,7 @@ create table public.store_notifications (
     payload jsonb not null,
     occurred_at timestamptz not null,
     received_at timestamptz not null,
-    revoked_share integer
+    revoked_share numeric
         constraint store_notifications_revoked_share_check
         check (revoked_share between 0 and 100000),
     action text not null

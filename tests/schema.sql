@@ -618,8 +618,12 @@ create function rendio.reverse_revocation(p_before public.purchase_revocations, 
     returns bigint
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.revoked_credits(p_credits integer, p_share numeric)
+    returns bigint
+    language sql immutable parallel safe security invoker;
+
 create function rendio.revoked_share(p_kind text, p_payload jsonb)
-    returns integer
+    returns numeric
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
@@ -970,7 +974,7 @@ create table public.store_notifications (
     payload jsonb not null,
     occurred_at timestamp with time zone not null,
     received_at timestamp with time zone not null,
-    revoked_share integer,
+    revoked_share numeric,
     action text not null,
     credits_changed bigint not null default 0,
     due_at timestamp with time zone,
@@ -978,7 +982,7 @@ create table public.store_notifications (
     constraint store_notifications_action_check CHECK ((action = ANY (ARRAY['credited'::text, 'already_credited'::text, 'revoked'::text, 'reversed'::text, 'outdated'::text, 'waiting'::text, 'declined'::text, 'consumption_requested'::text, 'test'::text, 'ignored'::text]))),
     constraint store_notifications_notification_id_check CHECK (((length(notification_id) >= 1) AND (length(notification_id) <= 255))),
     constraint store_notifications_pkey PRIMARY KEY (store, environment, notification_id),
-    constraint store_notifications_revoked_share_check CHECK (((revoked_share >= 0) AND (revoked_share <= 100000))),
+    constraint store_notifications_revoked_share_check CHECK (((revoked_share >= (0)::numeric) AND (revoked_share <= (100000)::numeric))),
     constraint store_notifications_transaction_id_check CHECK (((length(transaction_id) >= 1) AND (length(transaction_id) <= 255))),
     constraint store_notifications_type_check CHECK (((length(type) >= 1) AND (length(type) <= 255)))
 );

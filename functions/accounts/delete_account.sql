@@ -1,6 +1,6 @@
 -- Locks: keys, then the account's identities, so that no guest is merged into it meanwhile, then
 -- its jobs, then the users' rows. A generation that was ahead of those rows has left a new key and
--- a new job: keys that are in nobody's hands go, and jobs are looked for once more. That is
+-- a new job: jobs are forgotten once more, and keys that are in nobody's hands go. That is
 -- against the order of locks, for jobs made in this very moment: whoever ends one of them may meet
 -- 40P01.
 create or replace function public.delete_account(p_user_id uuid)
@@ -34,10 +34,6 @@ begin
         for no key update;
         v_people := array(select p from rendio.people_of(p_user_id) as p order by p = p_user_id);
         perform rendio.forget_jobs(v_people, v_now);
-        perform from public.users as u
-        where u.id = any(v_people)
-        order by u.id = p_user_id, u.id
-        for no key update;
         perform rendio.forget_jobs(v_people, v_now);
         foreach v_person in array v_people loop
             v_is_new := rendio.forget_person(v_person, p_user_id, v_now);

@@ -43,7 +43,9 @@ begin
             when 'other' then 'ignored'
             else 'waiting'
         end,
-        case when v_kind = 'consumption' then v_occurred_at + interval '12 hours' end
+        case
+            when v_kind = 'consumption' then least(v_occurred_at, '9999-12-31') + interval '12 hours'
+        end
     )
     on conflict do nothing
     returning * into v_done;

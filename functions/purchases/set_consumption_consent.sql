@@ -1,5 +1,5 @@
 -- Locks: the user's row, shared, so that neither a merge nor a deletion passes by; the consent's
--- row.
+-- row. A replay locks nothing.
 create or replace function public.set_consumption_consent(p_user_id uuid, p_consented boolean)
 returns jsonb
 language plpgsql
@@ -13,12 +13,17 @@ declare
     v_owner_id uuid;
 begin
     perform rendio.require_user(p_user_id);
+    perform rendio.require_account(p_user_id);
+    if p_consented is null then
+        perform rendio.raise_invalid('p_consented', 'required');
+    elsif rendio.consents(p_user_id) = p_consented then
+        return jsonb_build_object('consented', p_consented, 'replayed', true);
+    end if;
+
     perform from public.users as u where u.id = p_user_id for share;
     v_user := rendio.require_account(p_user_id);
     v_owner_id := coalesce(v_user.merged_into, p_user_id);
-    if p_consented is null then
-        perform rendio.raise_invalid('p_consented', 'required');
-    elsif p_consented then
+    if p_consented then
         insert into public.consumption_consents (user_id, consented_at)
         values (v_owner_id, v_now)
         on conflict do nothing;

@@ -518,9 +518,14 @@ def replace_function(conn: Any, body: str, arguments: str = "p_user_id uuid") ->
     )
 
 
-CREDITS = {"credits_remaining": 7, "credits_total": 8, "tier": "free", "is_guest": False,
+CREDITS = {
+    "credits_remaining": 7,
+    "credits_total": 8,
+    "tier": "free",
+    "is_guest": False,
     "credits_owed": 0,
-    "is_blocked": False}
+    "is_blocked": False,
+}
 
 
 def test_a_newer_database_may_know_more(own_side: Side, db: str, connect: Any) -> None:

@@ -303,8 +303,6 @@ class Credits(RuleBasedStateMachine):
 
     def buy(self, user: int, sale: tuple[str, int], product: str, token: int | None) -> None:
         environment, number = sale
-        if user == 7:  # with the sandbox closed, a sale there to nobody is no error
-            environment = "Production"
         account_token = None if token is None else self.person(token)
         args = (self.person(user), environment, f"sale {number}", product, account_token)
         self.send(self.record_purchase, *args)

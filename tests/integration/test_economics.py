@@ -195,7 +195,8 @@ def repeat_calls(world: World, rpcs: list[Rpc], die: random.Random, times: int) 
 def books(world: World) -> tuple[dict[Any, Any], list[Any]]:
     """Return what each user was granted and owes, and whose credits are not what they must be.
 
-    Who has left is granted and owes nothing. Credits are what was given and taken by others (stores, expiry, merges), less what the jobs keep.
+    Who has left is granted and owes nothing. Credits are what was given and taken by others
+    (stores, expiry, merges), less what the jobs keep.
     """
     query = """
         select u.id, u.tier, u.credits_total, u.is_blocked, u.merged_into,

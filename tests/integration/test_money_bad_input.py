@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from catalogue import digest, tables
 from psycopg.conninfo import conninfo_to_dict
@@ -523,3 +524,27 @@ def test_our_clock_runs_backwards(app: App, user: UUID, set_day: Callable[[int],
         ("credit_expired", -COST, 21),
     ]
     assert app.credits(user) == 0
+
+
+@pytest.mark.parametrize("policy", ["off", "listed"])
+def test_nobody_buys_in_the_sandbox(app: App, policy: str) -> None:
+    with app.owner.transaction(force_rollback=True):
+        setting = "update public.app_settings set value = to_jsonb(%s::text) where key = %s"
+        app.owner.execute(setting, [policy, "sandbox_purchases"])
+        app.owner.execute("set local role service_role")
+        buys = "select public.record_iap_purchase(%s, 'app_store', 'Sandbox', 't', 'credits_20')"
+        with pytest.raises(psycopg.Error, match="user_not_found"):
+            app.owner.execute(buys, [uuid4()])
+
+
+def test_a_question_at_the_end_of_time(app: App, user: UUID) -> None:
+    question = notice("CONSUMPTION_REQUEST", bought(app, user), at=FAR)
+    assert answer(app, question) == ("consumption_requested", 0)
+
+
+def test_one_of_three_is_a_third(app: App, user: UUID) -> None:
+    transaction = str(uuid4())
+    purchase(user, transaction, store="google_play", quantity=3)(app.login)
+    payload = {"refundType": 2, "voidedQuantity": 1, "quantity": 3}
+    voided = notice("VOIDED_PURCHASE", transaction, payload, store="google_play")
+    assert answer(app, voided) == ("revoked", -20)

@@ -56,7 +56,7 @@ def unhealthy(app: App) -> set[str]:
 
 def misplaced(app: App) -> list[tuple[object, ...]]:
     """Return where the books do not agree. Months pass here without the sweeper's run."""
-    return [row for row in app.discrepancies() if row[1] != "hold_older_than_sweep"]
+    return app.discrepancies(swept=False)
 
 
 def ledger(app: App) -> list[tuple[object, ...]]:

@@ -61,4 +61,3 @@ def test_parallel_calls_of_one_user_share_one_allowance(app: App, db: str) -> No
     assert sum(a["allowed"] for a in answers) == 9
     assert sorted(a["remaining"] for a in answers if a["allowed"]) == list(range(9))
     assert all(a["retry_after"] > 0 for a in answers if not a["allowed"])
-

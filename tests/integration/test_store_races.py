@@ -171,8 +171,12 @@ def entries(app: App, user: UUID) -> Counter[str]:
 
 
 def debt(app: App, user: UUID) -> tuple[int, int, str]:
-    """Return of a user's one revoked purchase what was revoked, what recovered, and the policy."""
-    query = "select revoked, recovered, policy from public.purchase_revocations where user_id = %s"
+    """Return of a user's one revoked purchase what was revoked, what taken, and the policy."""
+    query = """
+        select revoked, recovered + repaid, policy
+        from public.purchase_revocations
+        where user_id = %s
+    """
     (row,) = app.owner.execute(query, [user]).fetchall()
     return row
 
@@ -386,7 +390,8 @@ def test_a_refund_meets_the_deletion_of_its_buyer(app: App, turn: int) -> None:
 
     taken = 16 if turn == 1 else 0
     assert (refunded["action"], refunded["credits_changed"]) == ("revoked", -taken)
-    assert debt(app, user) == (20, taken, "forgive")
+    assert debt(app, user) == (20, taken, "debt" if turn == 1 else "forgive")
+    assert app.value("select rendio.credits_owed(%s)", user) == 0
     assert entries(app, user)["credit_expired"] == taken - 16
     assert app.credits(user) == 0
 
@@ -449,6 +454,28 @@ def test_eight_purchases_pay_one_debt_at_once(app: App, policy: str) -> None:
     app.generate(user)
 
 
+def test_a_debtor_signs_in_to_an_account_that_is_being_deleted(app: App) -> None:
+    account, sub = app.new_user(0), str(uuid4())
+    link(account, sub)(app.login)
+    guest = debtor(app, 20)
+    held = hold_row("public.account_identities", "kind = 'apple' and identifier = %s", sub)
+    calls = [Call("delete_account", (account,)), link(guest, sub)]
+    _, linked = results(race(app.url, calls, held, fewest=2))
+    assert linked["user_id"] == str(guest)
+    assert balance(app, guest) == (0, 20)
+
+
+def test_a_guest_s_refund_meets_the_deletion_of_its_account(app: App) -> None:
+    """The account's own job, which nobody has claimed, is cancelled by the deletion."""
+    account, (guest, transaction) = app.new_user(10), buyer(app)
+    for person in (account, guest):
+        link(person, transaction)(app.login)
+    app.generate(account)
+    calls = [refund(transaction), Call("delete_account", (account,))]
+    results(race(app.url, calls, hold_row("public.users", "id = %s", guest), fewest=2))
+    assert app.credits(account) == 0
+
+
 # --- everything at once ---------------------------------------------------------------------------
 
 SEED = 20261121
@@ -471,6 +498,7 @@ def next_task(die: random.Random, people: list[UUID], sub: str, transactions: li
             link(user, sub),
             Call("waive_credit_debt", (user,)),
             give_back(user),
+            *([Call("delete_account", (user,))] if die.random() < 0.02 else []),
         ]
     )
 
@@ -505,5 +533,5 @@ def test_all_of_it_at_once_meets_no_deadlock(app: App) -> None:
     with ThreadPoolExecutor(8) as pool:
         ends = sum(pool.map(work, range(8)), Counter[str]())
     done = {"done", "credited", "already_credited", "waiting", "revoked", "reversed", "outdated"}
-    assert ends.keys() <= done | {"PT402", "PT409"}, ends
+    assert ends.keys() <= done | {"PT402", "PT404", "PT409"}, ends
     assert ends.keys() >= {"credited", "revoked", "reversed", "outdated", "PT409"}, ends

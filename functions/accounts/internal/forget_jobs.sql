@@ -1,5 +1,5 @@
--- Locks: submissions, then the people's jobs, all of them, and only then, to refund what is
--- cancelled, rows in users.
+-- Locks: submissions, then the people's jobs, all of them, and only then the rows in users: guests
+-- first, then the account, which what they get back goes on to.
 create or replace function rendio.forget_jobs(p_people uuid[], p_at timestamptz)
 returns void
 language plpgsql
@@ -36,6 +36,10 @@ begin
         deleted_at = coalesce(j.deleted_at, p_at)
     where j.user_id = any(p_people) and j.prompt <> '';
 
+    perform from public.users as u
+    where u.id = any(p_people)
+    order by u.merged_into is null, u.id
+    for no key update;
     for v_job in
         select *
         from public.video_jobs as j

@@ -48,9 +48,11 @@ begin
             v_repaid := v_repaid + v_take;
         end if;
     end loop;
-    update public.purchase_revocations as r
-    set recovered = r.recovered + v_recovered, repaid = r.repaid + v_repaid
-    where r.user_id = p_debt.user_id and r.origin = p_debt.origin;
+    if v_recovered + v_repaid > 0 then
+        update public.purchase_revocations as r
+        set recovered = r.recovered + v_recovered, repaid = r.repaid + v_repaid
+        where r.user_id = p_debt.user_id and r.origin = p_debt.origin;
+    end if;
     return v_recovered + v_repaid;
 end;
 $$;

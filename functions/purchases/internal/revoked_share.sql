@@ -1,7 +1,7 @@
 -- Google says a part (refundType 2) without saying how much, unless the caller has asked for the
 -- voided quantity: such a notification revokes nothing until it does.
 create or replace function rendio.revoked_share(p_kind text, p_payload jsonb)
-returns integer
+returns numeric
 language plpgsql
 stable
 parallel safe
@@ -22,8 +22,9 @@ begin
     v_quantity := rendio.payload_number(p_payload, 'quantity', 100);
     v_voided := rendio.payload_number(p_payload, 'voidedQuantity', 100);
     return case
-        when v_voided > 0 and v_quantity > 0 then least(100000, v_voided * 100000 / v_quantity)
-        when p_payload ->> 'refundType' = '2' then null
+        when v_voided > 0 and v_quantity > 0
+            then least(100000, v_voided * 100000.0 / v_quantity)
+        when v_voided is not null or p_payload ->> 'refundType' = '2' then null
         else coalesce(v_percentage, 100000)
     end;
 end;

@@ -11,9 +11,11 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- A part of a credit stays with the user.
     v_revoked bigint := coalesce(
-        p_claim.credits_added * (rendio.latest_revocation(p_claim)).revoked_share::bigint / 100000, 0
+        rendio.revoked_credits(
+            p_claim.credits_added, (rendio.latest_revocation(p_claim)).revoked_share
+        ),
+        0
     );
     v_origin uuid;
     v_owner public.users;

@@ -1,6 +1,6 @@
--- The generic cell rate algorithm. A rule gives a place back every period / requests; full_at is when
--- all will be back, so a call moves it on by one place, and is refused when that is more than a
--- period away. One statement decides: the row's lock orders parallel callers, and a refused call
+-- The generic cell rate algorithm. A rule gives a place back every period / requests; full_at is
+-- when all will be back, so a call moves it on by one place, and is refused when that is more than
+-- a period away. One statement decides: the row's lock orders parallel callers, and a refused call
 -- writes nothing. Counted from p_at, which was taken before that lock: time that a caller spent
 -- waiting is not held against it.
 -- Locks: the subject's row.

@@ -20,6 +20,7 @@ OLD_CLAIMS = {
     "request.jwt.claim.sub": "",
     "request.jwt.claim.role": "",
 }
+FRAMING = ("content-length", "transfer-encoding", "connection")  # the server's, not a function's
 # What the function may have set for the response is read when all of it has run: the select list
 # of an aggregate is evaluated last.
 RESPONSE = sql.SQL(
@@ -228,7 +229,7 @@ def _headers(text: str | None) -> tuple[tuple[str, str], ...]:
             "a string value"
         )
         raise ApiError(500, "PGRST111", told) from None
-    return tuple(pairs)
+    return tuple((name, value) for name, value in pairs if name.lower() not in FRAMING)
 
 
 def _single(entry: Any) -> dict[str, str]:

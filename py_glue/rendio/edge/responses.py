@@ -12,7 +12,6 @@ from rendio.edge.errors import ApiError
 JSON_TYPE = "application/json; charset=utf-8"
 BODILESS = (204, 304)
 SINGLE = ("content-type", "location", "etag", "cache-control")
-FRAMING = ("content-length", "transfer-encoding", "connection")  # the server's, not a function's
 # They prove who calls, which the claims tell the database by now; a statement log keeps parameters.
 WITHHELD = ("authorization", "apikey", "cookie", "proxy-authorization")
 
@@ -45,7 +44,7 @@ def respond(
     for name, value in headers:
         if name.lower() in SINGLE:
             response.headers[name] = value
-        elif name.lower() not in FRAMING:
+        else:
             response.headers.append(name, value)
     return response
 

@@ -109,6 +109,19 @@ def test_models_are_sent_once(edge: Edge, owner: psycopg.Connection[Any]) -> Non
     assert (head.status_code, head.content) == (200, b"")
 
 
+def test_models_are_sent_once_in_the_other_face_too(edge: Edge) -> None:
+    place = "/rest/v1/rpc/get_models"
+    first = edge.http.get(place)
+    assert first.headers["Cache-Control"] == "max-age=3600"
+    tag = first.headers["ETag"]
+    assert tag == first.json()["etag"]
+    again = edge.http.get(place, headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again.headers["ETag"], again.headers["Cache-Control"]) == (tag, "max-age=3600")
+    by_argument = edge.rpc("get_models", {"p_if_none_match": tag})
+    assert (by_argument.status_code, by_argument.json()["not_modified"]) == (200, True)
+
+
 # --- purchases ------------------------------------------------------------------------------------
 
 

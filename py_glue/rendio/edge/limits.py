@@ -42,11 +42,10 @@ async def check(
 
 def _headers(told: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers; those of a limit that is switched off are left out."""
-    found = {
-        "RateLimit-Limit": _whole(told.get("limit")),
-        "RateLimit-Remaining": _whole(told.get("remaining")),
-        "RateLimit-Reset": _whole(told.get("retry_after")),
-    }
+    found = {"RateLimit-Limit": _whole(told.get("limit"))}
+    if found["RateLimit-Limit"]:
+        found["RateLimit-Remaining"] = _whole(told.get("remaining"))
+        found["RateLimit-Reset"] = _whole(told.get("reset_after"))
     if not told["allowed"]:
         found["Retry-After"] = _whole(told.get("retry_after")) or "1"
     return {name: value for name, value in found.items() if value is not None}

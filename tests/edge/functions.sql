@@ -59,6 +59,7 @@ begin atomic
         'headers', current_setting('request.headers')::jsonb,
         'cookies', current_setting('request.cookies')::jsonb,
         'timeout', current_setting('statement_timeout'),
+        'search_path', current_setting('search_path'),
         'read_only', current_setting('transaction_read_only')
     );
 end;
@@ -107,6 +108,40 @@ language sql volatile
 begin atomic
     select pg_sleep(p_seconds);
 end;
+
+-- For the session, as no function should.
+create function public.edge_pretend(p_sub text) returns void language plpgsql volatile as $$
+begin
+    perform set_config('request.jwt.claim.sub', p_sub, false);
+    perform set_config('request.jwt.claim.role', 'service_role', false);
+    perform set_config('request.jwt.claim', jsonb_build_object('sub', p_sub)::text, false);
+    perform set_config('request.jwt.claims', jsonb_build_object('sub', p_sub)::text, false);
+end;
+$$;
+
+create procedure public.edge_procedure() language sql
+begin atomic
+    insert into public.edge_calls default values;
+end;
+
+create function public.edge_trigger() returns trigger language plpgsql as $$
+begin
+    return new;
+end;
+$$;
+
+create function public.edge_unnamed(integer) returns integer language sql immutable
+begin atomic
+    select $1;
+end;
+
+create function public.edge_variadic(variadic p_all integer[]) returns integer
+language sql immutable
+begin atomic
+    select cardinality(p_all);
+end;
+
+create aggregate public.edge_aggregate(integer) (sfunc = int4larger, stype = integer);
 
 create function public.edge_twin(p_a integer) returns integer language sql immutable
 begin atomic

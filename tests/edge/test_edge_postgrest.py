@@ -21,7 +21,7 @@ def functions(edge_db: str) -> None:
         conn.execute((Path(__file__).parent / "functions.sql").read_text())
         granted = conn.execute(
             "select format('grant execute on function %s to anon, authenticated, service_role', "
-            "oid::regprocedure) from pg_proc where proname like 'edge\\_%' "
+            "oid::regprocedure) from pg_proc where prokind = 'f' and proname like 'edge\\_%' "
             "and pronamespace = 'public'::regnamespace"
         ).fetchall()
         for (statement,) in granted:
@@ -179,6 +179,7 @@ def test_the_database_is_told_of_the_request(edge: Edge) -> None:
     assert (told["user"], told["role"], told["sub"]) == ("authenticated",) * 2 + (str(user),)
     assert told["claims"]["role"] == "authenticated"
     assert (told["method"], told["path"], told["timeout"]) == ("POST", "/rpc/edge_told", "8s")
+    assert told["search_path"] == "public"
     assert told["headers"]["x-custom"] == 'a "b"'
     assert told["headers"]["x-request-id"] == answer.headers["X-Request-Id"] == "req-1"
     assert not {"authorization", "apikey", "cookie"} & set(told["headers"])
@@ -289,6 +290,25 @@ def test_functions_of_one_name_and_the_same_arguments(edge: Edge) -> None:
 def test_the_engine_room_is_closed(edge: Edge) -> None:
     for name in ("clock", "rendio.clock", "set_config", "pg_sleep", 'x"; drop table users; --'):
         assert code(edge.rpc(name, {}, SERVICE)) == (404, "PGRST202")
+
+
+def test_what_is_no_function_with_named_arguments(
+    edge: Edge, owner: psycopg.Connection[Any]
+) -> None:
+    before = written(owner)
+    for name in ("procedure", "trigger", "aggregate"):
+        assert code(edge.rpc(f"edge_{name}", {}, SERVICE)) == (404, "PGRST202")
+    for given in ({"": 1}, {"p_all": [1]}):
+        for name in ("unnamed", "variadic", "aggregate"):
+            assert code(edge.rpc(f"edge_{name}", given, SERVICE)) == (404, "PGRST202")
+    assert written(owner) == before
+
+
+def test_a_session_keeps_nobodys_identity(start: Callable[..., Edge]) -> None:
+    edge = start(pool_size=1)
+    assert edge.rpc("edge_pretend", {"p_sub": str(uuid4())}).status_code == 204
+    told = edge.rpc("edge_told").json()
+    assert (told["sub"], told["claims"], told["user"]) == (None, {"role": "anon"}, "anon")
 
 
 def test_a_function_made_later_is_found(edge: Edge, edge_db: str) -> None:

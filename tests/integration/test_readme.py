@@ -75,8 +75,8 @@ def test_it_names_every_table_and_role_that_apply_creates(conn: psycopg.Connecti
     section = README.split("**What it creates.**")[1].split("**Which login.**")[0]
     for name in [*(n for (n,) in names), "anon", "authenticated", "service_role", "rendio_owner"]:
         assert f"`{name}`" in section, name
-    assert len(list((ROOT / "cron").glob("*.sql"))) == 7
-    assert "seven cron jobs" in section
+    assert len(list((ROOT / "cron").glob("*.sql"))) == 8
+    assert "eight cron jobs" in section
 
 
 def test_removing_it_leaves_nothing() -> None:

@@ -4,7 +4,8 @@ Arguments go to pytest, on the first server alone: ``make test T=tests/pgtap/cre
 ``--all``, which ``make check`` passes, the thorough tests run too, the first server takes the other
 shapes of database (see profiles/), and PostgreSQL 16 has its turn. The marks in pyproject.toml say
 what is left out where.
-RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py);
+RENDIO_TEST_URL or RENDIO_TEST_SERVER names the one server to test on (see servers.py),
+RENDIO_TEST_PROFILE the shape of the database for all the tests;
 RENDIO_APT=0 forbids to install anything.
 """
 

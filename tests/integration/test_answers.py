@@ -25,6 +25,8 @@ from rendio.gen.comments import Type
 from rendio.gen.python import camel
 from servers import Cluster
 
+pytestmark = pytest.mark.shapeless
+
 ROOT = sqlfiles.root()
 HOOKS = {"check_request"}  # they return nothing
 RPCS = sorted({path.stem for path in ROOT.glob("functions/*/*.sql")} - HOOKS)

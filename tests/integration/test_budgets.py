@@ -18,6 +18,8 @@ from rendio import migrate
 from rpc import COST, MODEL, App, Call, Connection, generation, value
 from servers import Cluster, Run
 
+pytestmark = pytest.mark.shapeless
+
 # Beside what was observed, for calls that write: the header of a page of the WAL, and the page that
 # a row goes to when the one before is full.
 ROOM_WAL = 24

@@ -18,6 +18,8 @@ from rendio import AsyncClient, Client, errors, results
 from servers import Cluster
 from sides import Side
 
+pytestmark = pytest.mark.shapeless
+
 MODEL = UUID("5f3b1e70-0000-4000-8000-000000000001")  # comes with rendio, costs COST
 COST = 4
 GRANT = 10  # of a new guest

@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rpc import MODEL
 
+pytestmark = pytest.mark.shapeless
+
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 MODELS = {4: MODEL, 7: UUID("5f3b1e70-0000-4000-8000-0000000000f7")}
 FOLDS = ("always", "never", "sometimes")

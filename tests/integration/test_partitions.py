@@ -15,6 +15,8 @@ from rendio import migrate
 from rpc import COST, App, Connection, outcome_of, value
 from servers import Run
 
+pytestmark = pytest.mark.shapeless
+
 DEFAULT = "rendio.quota_log_default"
 
 

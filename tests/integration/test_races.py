@@ -13,6 +13,8 @@ import pytest
 from races import hold_row, hold_table, race, wait_until_waiting, waiting
 from rpc import COST, App, Call, Connection, Outcome, generation, outcome_of, value
 
+pytestmark = pytest.mark.shapeless
+
 ROUNDS = 4  # of the races that can end in more than one way
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 from worlds import (
     ALICE,
@@ -21,6 +22,8 @@ from worlds import (
     value,
     wait_until_blocked,
 )
+
+pytestmark = pytest.mark.shapeless
 
 
 def second_of_two(world: World, key: UUID) -> "Future[Any]":

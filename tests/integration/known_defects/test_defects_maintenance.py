@@ -25,6 +25,8 @@ from worlds import (
     value,
 )
 
+pytestmark = pytest.mark.shapeless
+
 # Everything of the application, where it lies; other schemas are the platform's.
 APPLICATION = (
     "relation.relnamespace in (select oid from pg_namespace where nspname in ('public', 'rendio'))"

@@ -2,7 +2,10 @@
 
 from uuid import UUID, uuid4
 
+import pytest
 from worlds import ALICE, BOB, COST, GRANT, Ours, Plan, call, generate, refused, value
+
+pytestmark = pytest.mark.shapeless
 
 
 def start(ours: Ours, job: UUID | str, provider_job_id: str = "fal-1", user: UUID = ALICE) -> None:
@@ -315,6 +318,8 @@ class TestDefect2_23_AppleAloneIsNobody:
             "credits_total": 0,
             "tier": "free",
             "is_guest": False,
+            "credits_owed": 0,
+            "is_blocked": False,
         }
         # The user's id is the one that the auth service gave, and nobody else can take it.
         with refused("23505"):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -180,6 +180,21 @@ def test_whoever_waits_too_long_is_refused(start: Callable[..., Edge], edge_db: 
         assert (refused.status_code, refused.json()["code"]) == (503, "PGRST003")
         assert refused.headers["Retry-After"] == "1"
         assert served.result().status_code == 200
+
+
+def test_a_transaction_pooler_may_stand_between(
+    pooled_url: Callable[[str], str], edge_db: str
+) -> None:
+    with running(pooled_url(edge_db), pool_size=4) as edge:
+        users = [edge.new_user() for _ in range(4)]
+
+        def ask(user: UUID) -> set[tuple[int, str]]:
+            given = {"p_user_id": str(user), "p_job_id": str(uuid4())}
+            answers = [edge.rpc("get_video_status", given, as_user(user)) for _ in range(10)]
+            return {(answer.status_code, answer.json()["message"]) for answer in answers}
+
+        with ThreadPoolExecutor(4) as threads:
+            assert set.union(*threads.map(ask, users)) == {(404, "job_not_found")}
 
 
 # --- health ---------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from rendio.edge.keys import KeySet, read_keys
 from rendio.edge.settings import Secret
 from starlette.datastructures import Headers
 
-SECRET = "the project's own secret, 32 bytes or more"
+SECRET = "the project's own secret, as long as the longest hash that a token could name"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1())

@@ -663,9 +663,11 @@ class Server:
     def _forget_dead_postmaster(self) -> None:
         """Make PostgreSQL pass over a recorded pid that is a zombie or somebody else's by now.
 
-        Only the pid goes. The rest of the file names the shared memory, by which PostgreSQL still
-        refuses to start beside living backends of the dead server.
+        Of postmaster.pid only the pid goes. The rest of the file names the shared memory, by which
+        PostgreSQL still refuses to start beside living backends of the dead server. The socket's
+        lock file, which names the pid once more, goes whole.
         """
+        (self.socket_dir / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
         if self._recorded_pid() in (None, NO_SUCH_PID):
             return
         path = self.data_dir / "postmaster.pid"

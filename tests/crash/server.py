@@ -69,7 +69,7 @@ class CrashServer:
         What its backends are doing at that moment they may still finish.
         """
         os.kill(self._postmaster(), signal.SIGKILL)
-        self._start_again()
+        self._server.ensure_started()
 
     def kill_everything(self, held: int) -> None:
         """Kill all processes of the server as they stand, as a power cut does; start it again.
@@ -84,13 +84,6 @@ class CrashServer:
         for sent in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 _signal(pid, sent)
-        self._start_again()
-
-    def _start_again(self) -> None:
-        # Until somebody has waited for the dead postmaster it has its pid, and the socket's lock
-        # file names it.
-        lock = self._server.socket_dir / f".s.PGSQL.{self._server.port}.lock"
-        lock.unlink(missing_ok=True)
         self._server.ensure_started()
 
     def _postmaster(self) -> int:

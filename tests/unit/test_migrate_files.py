@@ -88,6 +88,13 @@ def test_what_a_definition_needs_comes_before_it(write: Write, tmp_path: Path) -
         ("sql/0002_a.sql", "-- nothing\n", "holds no statement"),
         ("sql/0002_a.sql", "--! as owner\nselect 1;", "unknown marker --! as owner"),
         (
+            "policies/a.sql",
+            "--! as caller\n--! where notes\nselect 1;",
+            "known are as caller, no-transaction, where",
+        ),
+        ("policies/a.sql", "--! where others.notes\nselect 1;", "marked --! as caller"),
+        ("sql/0002_a.sql", "--! as caller\n--! where o.notes\nselect 1;", "for a policy file"),
+        (
             "sql/0002_a.sql",
             "--! no-transaction\ncreate index concurrently i on s.t (a);\nselect 1;",
             "exactly one `create index concurrently",

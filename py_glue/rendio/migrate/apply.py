@@ -140,7 +140,7 @@ class _Run:
         if versioned:
             state = read_state(self.work)
             steps = repeatable_steps(self.tree, state, state.existing)
-        self.scheduler = state.scheduler
+        self.state, self.scheduler = state, state.scheduler
         for step in steps:
             if step.kind != VERSIONED:
                 self._step(step)
@@ -393,8 +393,19 @@ class _Run:
 
     def _policy(self, step: Step) -> str:
         file = step.files[0]
+        if not self.state.has_place_for(file):
+            return self._record(step, file)
         lines = [lock_line(table) for table in _our_tables(self.work, file.tables)]
         return self._skippable(step, file, lambda: self._run_file(step, file, lines))
+
+    def _record(self, step: Step, file: File) -> str:
+        """There is no place for the file; what it made, if it did, went with the table."""
+        row = self.rows.get(file.path)
+        made = row.fingerprint if row else {}
+        gone: ledger.Changes = {thing: dict.fromkeys(aspects) for thing, aspects in made.items()}
+        with self._commit(step, OWNER, "recorded"):
+            self._write(file, "recorded", set(), gone)
+        return f"recorded: {message.no_place_for(file)}"
 
     def _cron(self, step: Step) -> str:
         file = step.files[0]

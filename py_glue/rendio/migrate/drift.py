@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rendio import sqlfiles
-from rendio.migrate import catalog, cron, ledger, message, session
+from rendio.migrate import buckets, catalog, cron, ledger, message, session
 from rendio.migrate.errors import MigrateError
 from rendio.migrate.files import Tree, cron_job, read_tree
 from rendio.migrate.ledger import OWNER
@@ -50,6 +50,7 @@ def drift(url: str, root: Path | None = None) -> list[Difference]:
         return [
             *_against_ledger(state),
             *_open_partitions(conn),
+            *_open_buckets(conn, tree, state),
             *_changed_jobs(tree, state),
         ]
 
@@ -121,6 +122,15 @@ def _open_partitions(conn: Conn) -> Iterator[Difference]:
             yield Difference(f"partition {name}", "row security", "is disabled")
         if grantees:
             yield Difference(f"partition {name}", "privileges", f"were granted to {grantees}")
+
+
+def _open_buckets(conn: Conn, tree: Tree, state: State) -> Iterator[Difference]:
+    """A bucket is a row, and one word in it opens it to everybody."""
+    for file in tree.policies:
+        row = state.rows.get(file.path)
+        if row is not None and row.state == "applied":
+            for bucket in buckets.public(conn, [file]):
+                yield Difference(f"storage bucket {bucket}", "", "is public", file.path)
 
 
 def _changed_jobs(tree: Tree, state: State) -> Iterator[Difference]:

@@ -15,7 +15,8 @@ from rendio.migrate.errors import MigrateError
 from rendio.migrate.sqltext import Name, Statement, Thing, split, tokens, unquote
 
 VERSIONED, FUNCTION, POLICY, CRON = "versioned", "function", "policy", "cron"
-_MARKERS = ("as caller", "no-transaction")
+_MARKERS = ("as caller", "no-transaction", "where <schema.table>")
+_WHERE = re.compile(r"where ([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)")
 _ROUTINES = ("function", "procedure")
 
 
@@ -41,6 +42,12 @@ class File:
     @property
     def no_transaction(self) -> bool:
         return "no-transaction" in self.markers
+
+    @property
+    def where(self) -> str | None:
+        """The table without which the file has nothing to say: it is then recorded, not run."""
+        found = (_WHERE.fullmatch(marker) for marker in self.markers)
+        return next((match[1] for match in found if match), None)
 
     @property
     def stem(self) -> str:
@@ -156,7 +163,10 @@ def _markers(text: str) -> frozenset[str]:
 
 def _check_text(file: File) -> Iterable[str]:
     for marker in file.markers - set(_MARKERS):
-        yield f": unknown marker --! {marker}; known are {', '.join(_MARKERS)}."
+        if not _WHERE.fullmatch(marker):
+            yield f": unknown marker --! {marker}; known are {', '.join(_MARKERS)}."
+        elif file.kind != POLICY or not file.as_caller:
+            yield ": --! where is for a policy file that is marked --! as caller."
     if not file.statements:
         yield ": holds no statement."
     for statement in file.statements:

@@ -91,6 +91,11 @@ def blockers(holder: Conn, work: Conn, locks: list[Lock]) -> str:
     )
 
 
+def no_place_for(file: File) -> str:
+    """Why a file is only recorded."""
+    return f"this database has no {file.where}"
+
+
 def skipped(file: File, reason: str | None) -> str:
     """The lines for somebody who has the right, and how to tell the ledger."""
     statements = "\n".join(f"{statement.text};" for statement in file.statements)

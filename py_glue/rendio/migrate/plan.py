@@ -13,7 +13,7 @@ from rendio.migrate.ledger import OWNER
 from rendio.migrate.preflight import API_ROLES
 from rendio.migrate.script import locks_text, script
 from rendio.migrate.session import Conn
-from rendio.migrate.steps import CRON, FUNCTIONS, State, Step, existing_locks
+from rendio.migrate.steps import CRON, FUNCTIONS, POLICY, State, Step, existing_locks
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Plan:
                 lines.append(f"    locks: {locks_text(locks)}")
             elif step.kind == CRON and self.state.scheduler.mode not in ("here", "installable"):
                 lines.append(f"    only recorded: {self.state.scheduler.note}")
+            elif step.kind == POLICY and not self.state.has_place_for(step.files[0]):
+                lines.append(f"    only recorded: {message.no_place_for(step.files[0])}")
         if not any(existing_locks(step, self.state) for step in self.steps):
             lines.append("No step locks an existing table.")
         return lines

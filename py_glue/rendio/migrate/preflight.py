@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
-from rendio.migrate import catalog
+from rendio.migrate import buckets, catalog
 from rendio.migrate.catalog import Found
 from rendio.migrate.cron import Scheduler, foreign_jobs
 from rendio.migrate.errors import EditedFile, MigrateError, NotOurs
@@ -67,11 +67,20 @@ def problems(
     if not rows:
         found += _privileges(conn)
     made = {identity for row in rows.values() for identity in row.defines}
+    made |= _left_to_others(rows, pending)
     found += _foreign(conn, tree, pending, made)
     found += _supabase(conn, pending, made)
+    found += _storage(conn, pending)
     found += [Problem(NotOurs, message) for message in foreign_jobs(scheduler, tree, rows)]
     found += _leftover(conn, tree, rows, pending)
     return found
+
+
+def _left_to_others(rows: dict[str, Row], pending: list[File]) -> set[str]:
+    """What an administrator made, who ran a file in the place of a login without the right."""
+    done = {path for path, row in rows.items() if row.state in ("applied", "skipped")}
+    files = [file for file in pending if file.as_caller and file.path in done]
+    return {str(thing) for file in files for thing in file.creates}
 
 
 def history(tree: Tree, rows: dict[str, Row]) -> Iterator[Problem]:
@@ -379,6 +388,27 @@ def _publication(conn: Conn, made: set[str]) -> Iterator[Problem]:
             )
 
 
+def _storage(conn: Conn, pending: list[File]) -> Iterator[Problem]:
+    """A bucket of ours that is public is open whatever our policies say."""
+    files = [file for file in pending if file.where == buckets.TABLE]
+    if not files or one(conn, "select pg_catalog.to_regclass(%s) is null", [buckets.TABLE]):
+        return
+    if not buckets.is_supabase_s(conn):
+        yield Problem(
+            NotOurs,
+            f"{buckets.TABLE} is not what Supabase makes, or older than the limits of buckets:"
+            " upgrade it, rename the schema (alter schema storage rename to …;)"
+            " or apply to another database",
+        )
+        return
+    for bucket in buckets.public(conn, files):
+        yield Problem(
+            NotOurs,
+            f"storage bucket {bucket} is public, and so is every file in it:"
+            f" {buckets.closing(bucket)} from then on its files are read by signed URL",
+        )
+
+
 def _leftover(
     conn: Conn, tree: Tree, rows: dict[str, Row], pending: list[File]
 ) -> Iterator[Problem]:
@@ -388,6 +418,7 @@ def _leftover(
     written = {
         identity for file in tree.files if file.path in rows for identity in rows[file.path].defines
     }
+    written |= {str(thing) for file in tree.policies if file.where for thing in file.creates}
     created = {str(thing) for file in pending for thing in file.creates}
     dropped = {(t.name, t.table) for file in pending for t in file.drops}
     for leftover in leftovers(conn, written):
@@ -412,14 +443,19 @@ class Leftover:
 
     @property
     def message(self) -> str:
+        ours = self.table is None or self.table.schema in ("public", "rendio")
+        marked = "" if ours else ", marked --! as caller"
         return (
-            f"{self.identity} is written by no file any more. Add to the next versioned file:"
-            f" drop {self.identity};"
+            f"{self.identity} is written by no file any more. Add to the next versioned file"
+            f"{marked}: drop {self.identity};"
         )
 
 
 def leftovers(conn: Conn, written: set[str]) -> list[Leftover]:
-    """What rendio_owner owns in our schemas beside what is written."""
+    """What rendio_owner owns in our schemas beside what is written.
+
+    And policies on tables of Supabase's storage, where our names begin with rendio_.
+    """
     rows = conn.execute(
         """
         select
@@ -435,7 +471,9 @@ def leftovers(conn: Conn, written: set[str]) -> list[Leftover]:
         from pg_catalog.pg_policy as p
         inner join pg_catalog.pg_class as c on c.oid = p.polrelid
         inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-        where c.relowner = pg_catalog.to_regrole(%(owner)s)
+        where
+            c.relowner = pg_catalog.to_regrole(%(owner)s)
+            or (n.nspname = 'storage' and pg_catalog.starts_with(p.polname, 'rendio_'))
         union all
         select 'view', n.nspname, c.relname, null, null, c.oid::regclass::text
         from pg_catalog.pg_class as c

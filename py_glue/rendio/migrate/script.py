@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from importlib import resources
 
-from rendio.migrate import catalog, cron, ledger
+from rendio.migrate import catalog, cron, ledger, message
 from rendio.migrate.apply import CONCURRENT_LOCK_TIMEOUT, ENSURE_PARTITIONS, lock_line
 from rendio.migrate.cron import literal
 from rendio.migrate.files import VERSIONED, File, Tree
@@ -72,6 +72,8 @@ def _step(tree: Tree, state: State, step: Step, lock_timeout: float) -> Iterator
         yield from _cron(state, step.files[0])
     elif step.kind == FORGET:
         yield from _forget(state, step)
+    elif not state.has_place_for(step.files[0]):
+        yield from _record(step.files[0])
     elif step.files[0].no_transaction:
         yield from _index(state, step.files[0], lock_timeout)
     else:
@@ -104,7 +106,7 @@ def _file_lines(tree: Tree, file: File) -> Iterator[str]:
     yield f"select pg_temp.rendio_begin({_arrays(file.creates)}) \\g /dev/null"
     if file.as_caller and file is not tree.versioned[0]:
         yield "reset role;"
-    if file.kind != VERSIONED:
+    if file.kind != VERSIONED and not file.where:
         for table in file.tables:
             yield f"{lock_line(table)};"
     yield text_of(file)
@@ -182,6 +184,15 @@ def _forget(state: State, step: Step) -> Iterator[str]:
         yield f"select pg_temp.rendio_forget(array[{paths}]) \\g /dev/null"
 
     return _transaction(None, lines())
+
+
+def _record(file: File) -> Iterator[str]:
+    write = (
+        f"select pg_temp.rendio_write({literal(file.path)}, {literal(file.checksum)}, 'recorded',"
+        " '{}', '{}') \\g /dev/null"
+    )
+    yield f"-- Only recorded: {message.no_place_for(file)}."
+    yield from _transaction(OWNER, [write])
 
 
 def _note(file: File, state: str, identity: str, facts: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rendio import sqlfiles
 from rendio.migrate import cron, message, preflight, session
-from rendio.migrate.files import Tree, cron_job, read_tree
+from rendio.migrate.files import File, Tree, cron_job, read_tree
 from rendio.migrate.ledger import Row
 from rendio.migrate.preflight import Problem
 from rendio.migrate.steps import State, pending_steps, read_state
@@ -103,7 +103,7 @@ def _entries(tree: Tree, state: State) -> list[Entry]:
             edited = row.checksum != file.checksum
             entries.append(Entry(file.path, "edited" if edited else "applied"))
         else:
-            entries.append(_entry(file.path, row, why.get(file.path)))
+            entries.append(_entry(file, row, why.get(file.path)))
     known = {file.path for file in tree.files}
     entries += [
         Entry(p, "gone", "applied, and the file is gone") for p in state.rows if p not in known
@@ -111,9 +111,11 @@ def _entries(tree: Tree, state: State) -> list[Entry]:
     return entries
 
 
-def _entry(path: str, row: Row | None, why: str | None) -> Entry:
+def _entry(file: File, row: Row | None, why: str | None) -> Entry:
     if row is not None and row.state in _UNFINISHED:
-        return Entry(path, _UNFINISHED[row.state], "the next apply tries again")
+        return Entry(file.path, _UNFINISHED[row.state], "the next apply tries again")
     if why is not None:
-        return Entry(path, "pending", why)
-    return Entry(path, row.state if row else "pending")
+        return Entry(file.path, "pending", why)
+    if row is not None and row.state == "recorded" and file.where:
+        return Entry(file.path, "recorded", message.no_place_for(file))
+    return Entry(file.path, row.state if row else "pending")

@@ -27,6 +27,10 @@ class State:
     def existing(self) -> set[str]:
         return {identity for identity, _ in self.facts}
 
+    def has_place_for(self, file: File) -> bool:
+        """Whether the table that the file is about exists."""
+        return file.where is None or file.where in self.relations
+
 
 @dataclass(frozen=True)
 class Step:
@@ -111,11 +115,11 @@ def _versioned(file: File, row: Row | None) -> Step | None:
 def repeatable_steps(tree: Tree, state: State, existing: set[str]) -> list[Step]:
     """Functions together, each policy file and cron job alone, then rows of files that are gone."""
     steps = []
-    functions = dict(_changed(tree.functions, state.rows, existing))
+    functions = dict(_changed(tree.functions, state, existing))
     if functions:
         files = tuple(file for file in tree.functions if file.path in functions)
         steps.append(Step(FUNCTIONS, files, functions, _locks(files)))
-    policies = dict(_changed(tree.policies, state.rows, existing))
+    policies = dict(_changed(tree.policies, state, existing))
     for file in tree.policies:
         if file.path in policies:
             steps.append(Step(POLICY, (file,), {file.path: policies[file.path]}, _locks([file])))
@@ -129,17 +133,17 @@ def repeatable_steps(tree: Tree, state: State, existing: set[str]) -> list[Step]
     return steps
 
 
-def _changed(
-    files: list[File], rows: dict[str, Row], existing: set[str]
-) -> Iterator[tuple[str, str]]:
+def _changed(files: list[File], state: State, existing: set[str]) -> Iterator[tuple[str, str]]:
     for file in files:
-        row = rows.get(file.path)
+        row = state.rows.get(file.path)
         if row is None:
             yield file.path, "new"
         elif row.checksum != file.checksum:
             yield file.path, "changed"
         elif row.state == "skipped":
             yield file.path, "skipped before"
+        elif state.has_place_for(file) != (row.state == "applied"):
+            yield file.path, f"{file.where} is {'gone' if row.state == 'applied' else 'there now'}"
         elif missing := sorted(set(row.defines) - existing):
             yield file.path, f"missing: {', '.join(missing)}"
 

@@ -12,12 +12,12 @@ from psycopg import conninfo, sql
 from rendio import sqlfiles
 from rendio.migrate import catalog, message, session
 from rendio.migrate.apply import apply
-from rendio.migrate.drift import Difference, describe
+from rendio.migrate.drift import Difference
 from rendio.migrate.errors import MigrateError
-from rendio.migrate.files import read_tree
+from rendio.migrate.files import Tree, read_tree
 from rendio.migrate.preflight import PUBLICATION, release_key
 from rendio.migrate.session import Conn, one
-from rendio.migrate.steps import read_state
+from rendio.migrate.steps import State, read_state
 
 
 def verify(url: str, root: Path | None = None, *, scratch: str | None = None) -> list[Difference]:
@@ -43,8 +43,15 @@ def verify(url: str, root: Path | None = None, *, scratch: str | None = None) ->
         with _fresh_database(conn, url, scratch) as fresh:
             apply(fresh, tree.root)
             with closing(session.connect(fresh, "rendio verify")) as other:
-                built = describe(other)
-    return list(_between(state.facts, built))
+                built = read_state(other)
+    optional = _optional(tree, state) | _optional(tree, built)
+    return list(_between(state.facts, built.facts, optional))
+
+
+def _optional(tree: Tree, state: State) -> set[str]:
+    """What is made only where a table of somebody else is, which one of the two may not have."""
+    rows = (state.rows.get(file.path) for file in tree.policies if file.where)
+    return {identity for row in rows if row for identity in row.defines}
 
 
 @contextmanager
@@ -105,14 +112,14 @@ def _server_like(conn: Conn) -> Iterator[str]:
             folder.rmdir()
 
 
-def _between(here: catalog.Facts, built: catalog.Facts) -> Iterator[Difference]:
+def _between(here: catalog.Facts, built: catalog.Facts, optional: set[str]) -> Iterator[Difference]:
     """Supabase's own auth functions and publication are not ours, and a fresh build has its own."""
     things = {thing for thing, _ in here} | {thing for thing, _ in built}
     for thing in sorted(things):
         found = {aspect: text for (other, aspect), text in here.items() if other == thing}
         wanted = {aspect: text for (other, aspect), text in built.items() if other == thing}
         if not (found and wanted):
-            if not _is_supabase_s(thing):
+            if not _is_supabase_s(thing) and thing not in optional:
                 problem = "is missing" if wanted else "is not in a fresh build"
                 yield Difference(thing, "", problem)
             continue

@@ -94,7 +94,7 @@ PROFILES = {
             superuser="supabase_admin",
             login="postgres",
             cluster_files=("api_roles.sql", "supabase_roles.sql"),
-            database_files=("auth.sql", "realtime.sql", "supabase.sql"),
+            database_files=("auth.sql", "realtime.sql", "storage.sql", "supabase.sql"),
             cron_role="postgres",
         ),
         Profile(
@@ -102,7 +102,13 @@ PROFILES = {
             superuser="supabase_admin",
             login="postgres",
             cluster_files=("api_roles.sql", "supabase_roles.sql"),
-            database_files=("auth.sql", "realtime.sql", "supabase.sql", "supabase_open.sql"),
+            database_files=(
+                "auth.sql",
+                "realtime.sql",
+                "storage.sql",
+                "supabase.sql",
+                "supabase_open.sql",
+            ),
             cron_role="postgres",
         ),
         Profile(

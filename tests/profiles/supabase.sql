@@ -1,5 +1,5 @@
 -- What a new Supabase project's database holds besides the roles. Run by its superuser in a
--- database that postgres owns, after auth.sql and realtime.sql.
+-- database that postgres owns, after auth.sql, realtime.sql and storage.sql.
 
 alter schema auth owner to supabase_auth_admin;
 alter table auth.users owner to supabase_auth_admin;
@@ -10,6 +10,9 @@ alter function auth.email() owner to supabase_auth_admin;
 
 grant usage on schema auth to postgres;
 grant select, insert, update, delete, references, trigger on auth.users to postgres;
+
+grant usage on schema storage to postgres;
+grant all on storage.buckets, storage.objects to postgres with grant option;
 
 grant usage on schema public to anon, authenticated, service_role;
 

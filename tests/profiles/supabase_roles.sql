@@ -13,6 +13,9 @@ begin
     if to_regrole('supabase_auth_admin') is null then
         create role supabase_auth_admin login noinherit createrole;
     end if;
+    if to_regrole('supabase_storage_admin') is null then
+        create role supabase_storage_admin login noinherit createrole;
+    end if;
 end
 $$;
 
@@ -21,3 +24,8 @@ alter role postgres set search_path = "$user", public, extensions;
 grant anon, authenticated, service_role to postgres with admin option;
 grant anon, authenticated, service_role to authenticator;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+
+-- Supabase's server lets postgres make policies on tables of this role without being a member; a
+-- plain server has nothing narrower than membership. What it would let through besides, such as
+-- ALTER TABLE, fails there: the tests read policies/storage.sql for it.
+grant supabase_storage_admin to postgres;

@@ -92,6 +92,8 @@ def test_the_script_does_what_apply_does(
     scripted, applied = new_database(), new_database()
     for url in (scripted, applied):
         query(url, NOTES)
+    # Row security of somebody else's table is not ours to switch, not even on.
+    assert "alter table only others.notes" not in migrate.plan(scripted, release.root).sql()
     run_plan(psql, scripted, release.root)
     release.apply(applied)
     assert row_of(applied, PATH)[1] == "applied"

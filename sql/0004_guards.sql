@@ -106,9 +106,10 @@ create table public.rate_limit_rules (
 alter table public.rate_limit_rules enable row level security;
 
 comment on table public.rate_limit_rules is
-$$How often an endpoint may be called, by each user or address. An endpoint without a rule is counted
-as general; without that one, it has no limit.$$;
-comment on column public.rate_limit_rules.endpoint is 'Name of the endpoint, or of a group of them.';
+$$How often an endpoint may be called, by each user or address. An endpoint without a rule is
+counted as general; without that one, it has no limit.$$;
+comment on column public.rate_limit_rules.endpoint is
+    'Name of the endpoint, or of a group of them.';
 comment on column public.rate_limit_rules.requests is
     'Calls in each period; as many may come at once after a pause.';
 comment on column public.rate_limit_rules.period is 'One second to one day.';
@@ -132,7 +133,8 @@ with (
 alter table public.rate_limits enable row level security;
 
 comment on table public.rate_limits is
-$$Who called how often, by the generic cell rate algorithm: one time for each subject and endpoint.$$;
+$$Who called how often, by the generic cell rate algorithm: one time for each subject and
+endpoint.$$;
 comment on column public.rate_limits.subject is
     'user: and the user''s id, or subject: and the device or address.';
 comment on column public.rate_limits.endpoint is 'The rule that counts.';

@@ -90,7 +90,7 @@ create function public.delete_video_job(p_user_id uuid, p_job_id uuid)
 grant execute on function public.delete_video_job to authenticated;
 grant execute on function public.delete_video_job to service_role;
 
-create function public.device_check(p_user_id uuid, p_device_id text, p_language text DEFAULT 'en'::text)
+create function public.device_check(p_user_id uuid, p_device_id text, p_language text DEFAULT 'en'::text, p_grant_claimed boolean DEFAULT false)
     returns jsonb
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.device_check to service_role;

@@ -3,7 +3,8 @@
 create or replace function public.device_check(
     p_user_id uuid,
     p_device_id text,
-    p_language text default 'en'
+    p_language text default 'en',
+    p_grant_claimed boolean default false
 )
 returns jsonb
 language plpgsql
@@ -40,7 +41,7 @@ begin
             'device',
             p_device_id,
             coalesce(p_user_id, gen_random_uuid()),
-            exists (
+            coalesce(p_grant_claimed, false) or exists (
                 select from public.account_identities as i
                 where i.kind = 'device_digest'
                     and i.identifier = rendio.forgotten(p_device_id)
@@ -77,7 +78,7 @@ begin
         end if;
 
         v_grant := rendio.setting('initial_grant')::integer;
-        if v_is_new and not v_claimed and v_grant > 0 then
+        if v_is_new and not v_claimed and v_grant > 0 and p_grant_claimed is not true then
             update public.account_identities as i
             set initial_grant_claimed = true
             where i.kind = 'device' and i.identifier = p_device_id;
@@ -98,7 +99,7 @@ begin
 end;
 $$;
 
-comment on function public.device_check(uuid, text, text) is
+comment on function public.device_check(uuid, text, text, boolean) is
 $$Find or create the guest of a device; the app's first call.
 
 With p_user_id the answer is always that user, created when unknown. With null the device's guest
@@ -107,12 +108,15 @@ initial_grant) come only in the call that creates the user, and once per device 
 Safe to repeat: later calls find the same user with is_new false.
 The caller has verified the device (DeviceCheck) before.
 
-@nullable p_user_id
+p_grant_claimed: that the device has had its initial credits, under whatever id: DeviceCheck's bit.
+
+@nullable p_user_id, p_grant_claimed
 @returns {user_id: uuid, is_new: boolean, is_guest: boolean, tier: text, credits_remaining: bigint}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT404 user_not_found
 @raises PT413 payload_too_large$$;
 
-revoke execute on function public.device_check(uuid, text, text) from public, anon, authenticated;
-grant execute on function public.device_check(uuid, text, text) to service_role;
+revoke execute on function public.device_check(uuid, text, text, boolean)
+from public, anon, authenticated;
+grant execute on function public.device_check(uuid, text, text, boolean) to service_role;

@@ -8,10 +8,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_if_none_match text := coalesce(p_if_none_match, rendio.request_header('if-none-match'));
+    v_is_get boolean := current_setting('request.method', true) in ('GET', 'HEAD');
+    v_if_none_match text := p_if_none_match;
     v_etag text;
     v_matches boolean;
 begin
+    if v_is_get then
+        v_if_none_match := coalesce(p_if_none_match, rendio.request_header('if-none-match'));
+    end if;
     if length(v_if_none_match) > 2048 then
         perform rendio.raise_too_large('p_if_none_match', '2048 characters');
     end if;
@@ -19,7 +23,7 @@ begin
     -- The header's grammar: *, or a list of tags, each perhaps marked weak (RFC 9110, 13.1.2).
     v_matches := btrim(v_if_none_match) = '*'
         or v_etag = any (regexp_split_to_array(btrim(v_if_none_match), '\s*,\s*(W/)?|^W/'));
-    if current_setting('request.headers', true) <> '' then
+    if v_is_get then
         perform rendio.answer_cached(v_etag, v_matches and p_if_none_match is null);
     end if;
 
@@ -59,7 +63,7 @@ $$The models on sale, featured first, then by name.
 
 p_if_none_match: the If-None-Match header, or the etag of the last answer. When nothing has changed
 since, not_modified is true, models null, and the list is not read. Where PostgREST passes the
-request's headers on, the header is read from there, and the answer is 304 with its ETag and
+request's headers on, the header is read from there, and a GET is answered 304, with its ETag and
 Cache-Control.
 
 @returns {etag: text, not_modified: boolean, models: [model]?}

@@ -78,6 +78,7 @@ class Rpc:
         user_id: UUID | None,
         device_id: str,
         language: str = default("'en'"),
+        grant_claimed: bool | None = default("false"),
     ) -> DeviceCheckResult:
         """Find or create the guest of a device; the app's first call.
 
@@ -87,6 +88,9 @@ class Rpc:
         Safe to repeat: later calls find the same user with is_new False. The caller has verified
         the device (DeviceCheck) before.
 
+        grant_claimed: that the device has had its initial credits, under whatever id: DeviceCheck's
+            bit.
+
         Raises `InvalidArgument`, `ServiceOnly`, `UserNotFound`, `PayloadTooLarge`.
         """
         return self._call(
@@ -95,6 +99,7 @@ class Rpc:
             ("p_user_id => %s::uuid", user_id),
             ("p_device_id => %s::text", device_id),
             ("p_language => %s::text", language),
+            ("p_grant_claimed => %s::boolean", grant_claimed),
         )
 
     def link_apple_account(
@@ -136,8 +141,8 @@ class Rpc:
 
         if_none_match: the If-None-Match header, or the etag of the last answer. When nothing has
             changed since, not_modified is True, models None, and the list is not read. Where
-            PostgREST passes the request's headers on, the header is read from there, and the answer
-            is 304 with its ETag and Cache-Control.
+            PostgREST passes the request's headers on, the header is read from there, and a GET is
+            answered 304, with its ETag and Cache-Control.
 
         Raises `PayloadTooLarge`.
         """

@@ -1,5 +1,6 @@
--- Locks: the user's row, so that what is reported is what decided; not a merged guest's, which stays
--- one: a caller who holds the account's row already would wait for whoever passes credits on to it.
+-- Locks: the user's row, so that what is reported is what decided; not a merged guest's, which
+-- stays one: a caller who holds the account's row already would wait for whoever passes credits on
+-- to it.
 create or replace function rendio.refuse_entry(
     p_user_id uuid,
     p_change bigint,

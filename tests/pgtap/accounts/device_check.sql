@@ -1,6 +1,6 @@
 -- How an account begins, and who answers when a device comes back.
 begin;
-select plan(45);
+select plan(48);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -268,6 +268,24 @@ select throws_ok(
 reset role;
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+
+-- Eve has installed the app anew; Apple remembers her phone.
+reset role;
+update public.app_settings set value = '10' where key = 'initial_grant';
+select is(
+    public.device_check(null, 'eve-phone, again', 'en', true) - 'user_id',
+    '{"is_new": true, "is_guest": true, "tier": "free", "credits_remaining": 0}',
+    'a device that had its credits under another id gets no more'
+);
+select is(
+    (select initial_grant_claimed from public.account_identities
+     where identifier = 'eve-phone, again'),
+    true, 'which is remembered here too'
+);
+select is(
+    public.device_check(null, 'eve-tablet', 'en', null) ->> 'credits_remaining', '10',
+    'a device that nobody spoke of is new'
+);
 
 select * from finish();
 rollback;

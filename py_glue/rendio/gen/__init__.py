@@ -1,7 +1,8 @@
 """Everything that is made from the database's catalogue: `files` renders it, `stale` compares.
 
-Python (calls, results, errors), the API reference and the schema for review. The SQL is the one
-source; see `rendio.gen.comments` for how a function's comment carries its result type.
+Python (calls, results, errors), TypeScript definitions, the API reference and the schema for
+review. The SQL is the one source; see `rendio.gen.comments` for how a function's comment carries
+its result type.
 """
 
 import tempfile
@@ -19,6 +20,7 @@ from rendio.gen.errors import errors
 from rendio.gen.python import calls, results
 from rendio.gen.reference import reference
 from rendio.gen.schema import schema
+from rendio.gen.typescript import read_columns, typescript
 
 __all__ = ["GenError", "diff", "files", "fresh_database"]
 
@@ -28,6 +30,7 @@ def files(url: str, root: Path) -> dict[Path, str]:
     with psycopg.connect(url, options="-c search_path= -c timezone=UTC -c datestyle=ISO") as conn:
         api = read(conn, root)
         dump = schema(conn)
+        columns = read_columns(conn)
     package = root / "py_glue" / "rendio"
     return {
         package / "errors.py": errors(api),
@@ -35,6 +38,7 @@ def files(url: str, root: Path) -> dict[Path, str]:
         package / "_rpc_sync.py": calls(api, is_async=False),
         package / "_rpc_async.py": calls(api, is_async=True),
         root / "functions" / "README.md": reference(api),
+        root / "functions" / "database.types.ts": typescript(api, columns),
         root / "tests" / "schema.sql": dump,
     }
 

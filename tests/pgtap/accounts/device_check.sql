@@ -270,8 +270,8 @@ reset role;
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 
 -- Eve has installed the app anew; Apple remembers her phone.
-reset role;
-update public.app_settings set value = '10' where key = 'initial_grant';
+insert into public.app_settings (key, value) values ('initial_grant', '10')
+on conflict (key) do update set value = excluded.value;
 select is(
     public.device_check(null, 'eve-phone, again', 'en', true) - 'user_id',
     '{"is_new": true, "is_guest": true, "tier": "free", "credits_remaining": 0}',

@@ -26,6 +26,9 @@ create table public.app_settings (
     constraint app_settings_refund_shortfall_check check (
         key <> 'refund_shortfall' or value in ('"forgive"', '"debt"', '"block"')
     ),
+    constraint app_settings_job_notifications_check check (
+        key <> 'job_notifications' or value in ('"both"', '"notify"', '"broadcast"', '"off"')
+    ),
     constraint app_settings_sandbox_testers_check check (
         key <> 'sandbox_testers' or jsonb_typeof(value) = 'array'
     )
@@ -54,6 +57,12 @@ insert into public.app_settings (key, value, description) values
     'What becomes of refunded credits that were spent already: "forgive" nothing, "debt" the next '
     'paid credits repay them, "block" likewise, and until then nothing can be spent. Refunds in a '
     'store''s sandbox are forgiven.'
+),
+(
+    'job_notifications', '"both"',
+    'How a job''s change of status is told: "notify" (NOTIFY), "broadcast" (Supabase Realtime, where '
+    'it exists), "both" or "off". NOTIFY makes commits of such changes wait for each other, server '
+    'wide, and cannot be part of a two-phase commit.'
 );
 
 -- A claim: the primary key decides every race. No foreign keys (a reference to users would lock

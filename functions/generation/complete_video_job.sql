@@ -53,6 +53,7 @@ begin
                 v_job.user_id, v_rest, 'partial_refund', v_job.job_id, v_now
             );
         end if;
+        perform rendio.announce_job(v_job.user_id, v_job.job_id, v_job.status);
     elsif v_job.status = 'failed' or v_job.provider_job_id is distinct from p_provider_job_id then
         perform rendio.keep_outcome(
             v_submission, 'succeeded', p_video_url, p_thumbnail_url, null, v_now

@@ -41,6 +41,7 @@ begin
             lease_expires_at = null
         where j.user_id = p_user_id and j.job_id = p_job_id
         returning * into v_job;
+        perform rendio.announce_job(v_job.user_id, v_job.job_id, v_job.status);
     end if;
 
     return jsonb_build_object(

@@ -94,7 +94,13 @@ PROFILES = {
             superuser="supabase_admin",
             login="postgres",
             cluster_files=("api_roles.sql", "supabase_roles.sql"),
-            database_files=("auth.sql", "realtime.sql", "storage.sql", "supabase.sql"),
+            database_files=(
+                "auth.sql",
+                "realtime.sql",
+                "broadcast.sql",
+                "storage.sql",
+                "supabase.sql",
+            ),
             cron_role="postgres",
         ),
         Profile(
@@ -105,6 +111,7 @@ PROFILES = {
             database_files=(
                 "auth.sql",
                 "realtime.sql",
+                "broadcast.sql",
                 "storage.sql",
                 "supabase.sql",
                 "supabase_open.sql",

@@ -16,6 +16,9 @@ begin
     if to_regrole('supabase_storage_admin') is null then
         create role supabase_storage_admin login noinherit createrole;
     end if;
+    if to_regrole('supabase_realtime_admin') is null then
+        create role supabase_realtime_admin nologin noinherit;
+    end if;
 end
 $$;
 
@@ -25,7 +28,7 @@ grant anon, authenticated, service_role to postgres with admin option;
 grant anon, authenticated, service_role to authenticator;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
 
--- Supabase's server lets postgres make policies on tables of this role without being a member; a
+-- Supabase's server lets postgres make policies on tables of these roles without being a member; a
 -- plain server has nothing narrower than membership. What it would let through besides, such as
 -- ALTER TABLE, fails there: the tests read policies/storage.sql for it.
-grant supabase_storage_admin to postgres;
+grant supabase_storage_admin, supabase_realtime_admin to postgres;

@@ -1,6 +1,6 @@
 -- What an operator set.
 begin;
-select plan(15);
+select plan(17);
 
 insert into public.app_settings (key, value) values ('story_limit', '{"per_minute": 5}');
 select is(rendio.setting('story_limit'), '{"per_minute": 5}', 'a setting is its JSON value');
@@ -9,7 +9,8 @@ select is(rendio.setting(null), null, 'and so is none');
 select results_eq(
     $$ select key, value from public.app_settings where key <> 'story_limit' order by key $$,
     $$ values
-       ('initial_grant', '10'::jsonb), ('rate_limits', 'true'), ('refund_shortfall', '"debt"'),
+       ('initial_grant', '10'::jsonb), ('job_notifications', '"both"'), ('rate_limits', 'true'),
+       ('refund_shortfall', '"debt"'),
        ('sandbox_credit_cap', '100'),
        ('sandbox_purchases', '"capped"'), ('sandbox_testers', '[]') $$,
     'rendio comes with these settings'
@@ -28,7 +29,8 @@ from (values
     ('initial_grant', '"ten"'), ('initial_grant', '-1'), ('initial_grant', '1.5'),
     ('initial_grant', '1e9'), ('sandbox_credit_cap', 'null'), ('sandbox_purchases', '"open"'),
     ('sandbox_purchases', 'true'), ('sandbox_testers', '"everybody"'),
-    ('refund_shortfall', '"jail"'), ('rate_limits', '"no"')
+    ('refund_shortfall', '"jail"'), ('rate_limits', '"no"'), ('job_notifications', '"on"'),
+    ('job_notifications', 'null')
 ) as slip (key, value);
 
 select * from finish();

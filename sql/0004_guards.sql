@@ -60,9 +60,9 @@ insert into public.app_settings (key, value, description) values
 ),
 (
     'job_notifications', '"both"',
-    'How a job''s change of status is told: "notify" (NOTIFY), "broadcast" (Supabase Realtime, where '
-    'it exists), "both" or "off". NOTIFY makes commits of such changes wait for each other, server '
-    'wide, and cannot be part of a two-phase commit.'
+    'How a job''s change of status is told: "notify" (NOTIFY), "broadcast" (Supabase Realtime, '
+    'where it exists), "both" or "off". NOTIFY makes commits of such changes wait for each other, '
+    'server-wide, and cannot be part of a two-phase commit.'
 );
 
 -- A claim: the primary key decides every race. No foreign keys (a reference to users would lock

@@ -21,6 +21,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
@@ -40,6 +41,8 @@ from rendio._wire import (
     set_identity,
     translated,
 )
+from rendio.results import Job
+from rendio.watch import TIMEOUT, watch, watch_async
 
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
@@ -88,6 +91,26 @@ class Client(Rpc):
         """Return a client that calls as `anon`: what a request without a token may do."""
         return self._as(Identity.anon())
 
+    def watch_job(
+        self,
+        *,
+        user_id: UUID,
+        job_id: UUID,
+        timeout: timedelta = TIMEOUT,
+        listen_url: str | None = None,
+    ) -> Iterator[Job]:
+        """Yield the job as it is and at each change of its status, until it has ended.
+
+        A change is heard on a connection of the watch's own (LISTEN), open for as long as the watch
+        lasts: to `listen_url`, else to the client's URL; a client that was given a connection or a
+        pool needs the former. Through a pooler, where the setting `job_notifications` sends no
+        NOTIFY, or for a login that may not read it, the status is asked for instead, after 2, 4, 8,
+        16 and then every 30 seconds. A status that was passed through quickly may be left out. A
+        job that has not ended after `timeout`, 60 times of asking, is a `TimeoutError`.
+        """
+        url = listen_url or _url_of(self._connections)
+        return watch(self, url, user_id, job_id, timeout)
+
     def close(self) -> None:
         """Close the connection, if it was opened here; the next call would open another."""
         if self._identity is None and isinstance(self._connections, _FromUrl):
@@ -132,6 +155,10 @@ def _connections(database: str | psycopg.Connection[Any] | Pool) -> Pool:
     return database
 
 
+def _url_of(connections: Pool | AsyncPool) -> str | None:
+    return connections.url if isinstance(connections, _FromUrl | _AsyncFromUrl) else None
+
+
 class _One:
     """The caller's connection, for one call at a time."""
 
@@ -149,7 +176,7 @@ class _FromUrl:
     """A connection of our own, opened when it is needed."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._conn: psycopg.Connection[Any] | None = None
         self._lock = threading.RLock()
 
@@ -157,7 +184,7 @@ class _FromUrl:
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         with self._lock:
             if self._conn is None or self._conn.closed:
-                self._conn = psycopg.connect(self._url, **_OPTIONS)
+                self._conn = psycopg.connect(self.url, **_OPTIONS)
             yield self._conn
 
     def close(self) -> None:
@@ -220,6 +247,18 @@ class AsyncClient(AsyncRpc):
     def as_anon(self) -> Self:
         """Return a client that calls as `anon`: what a request without a token may do."""
         return self._as(Identity.anon())
+
+    def watch_job(
+        self,
+        *,
+        user_id: UUID,
+        job_id: UUID,
+        timeout: timedelta = TIMEOUT,
+        listen_url: str | None = None,
+    ) -> AsyncIterator[Job]:
+        """Yield the job at each change of its status (`async for`); see `Client.watch_job`."""
+        url = listen_url or _url_of(self._connections)
+        return watch_async(self, url, user_id, job_id, timeout)
 
     async def close(self) -> None:
         """Close the connection, if it was opened here; the next call would open another."""
@@ -286,7 +325,7 @@ class _AsyncFromUrl:
     """A connection of our own, opened when it is needed."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._conn: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
 
@@ -294,7 +333,7 @@ class _AsyncFromUrl:
     async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         async with self._lock:
             if self._conn is None or self._conn.closed:
-                self._conn = await psycopg.AsyncConnection.connect(self._url, **_OPTIONS)
+                self._conn = await psycopg.AsyncConnection.connect(self.url, **_OPTIONS)
             yield self._conn
 
     async def close(self) -> None:

@@ -201,6 +201,10 @@ create function public.waive_credit_debt(p_user_id uuid)
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.waive_credit_debt to service_role;
 
+create function rendio.announce_job(p_user_id uuid, p_job_id uuid, p_status rendio.job_status)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.answer_cached(p_etag text, p_not_modified boolean)
     returns void
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -236,6 +240,10 @@ create function rendio.caller_id()
 create function rendio.caller_is_service()
     returns boolean
     language sql stable security invoker;
+
+create function rendio.can_broadcast()
+    returns boolean
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.check_notification(p_store text, p_environment text, p_notification_id text, p_type text, p_transaction_id text, p_payload jsonb, p_occurred_at timestamp with time zone)
     returns void
@@ -711,6 +719,7 @@ CASE
     WHEN (jsonb_typeof(value) = 'number'::text) THEN (((((value #>> '{}'::text[]))::numeric >= (0)::numeric) AND (((value #>> '{}'::text[]))::numeric <= (1000000)::numeric)) AND ((((value #>> '{}'::text[]))::numeric % (1)::numeric) = (0)::numeric))
     ELSE false
 END)),
+    constraint app_settings_job_notifications_check CHECK (((key <> 'job_notifications'::text) OR (value = ANY (ARRAY['"both"'::jsonb, '"notify"'::jsonb, '"broadcast"'::jsonb, '"off"'::jsonb])))),
     constraint app_settings_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     constraint app_settings_pkey PRIMARY KEY (key),
     constraint app_settings_rate_limits_check CHECK (((key <> 'rate_limits'::text) OR (jsonb_typeof(value) = 'boolean'::text))),

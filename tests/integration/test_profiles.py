@@ -226,6 +226,71 @@ def test_jobs_are_published(shape: Shape) -> None:
     assert published == ["video_jobs"]
 
 
+def test_a_change_is_broadcast_to_its_user_alone(make_shape: Callable[[str], Shape]) -> None:
+    """A broadcast is a row; whoever joins a topic is asked whether its policies show one."""
+    shape = make_shape("supabase")
+    user, stranger = uuid4(), uuid4()
+    with shape.request("service_role") as service:
+        service.execute("select public.device_check(%s, %s)", [user, f"phone of {user}"])
+        model = value(service, "select min(id::text) from public.models")
+        generate = "select public.generate_video_atomic(%s, %s, 'a cat', '{}', %s)"
+        job = value(service, generate, user, model, uuid4())["job_id"]
+        service.execute("select public.start_video_job(%s, %s, %s)", [user, job, f"fal-{job}"])
+        complete = "select public.complete_video_job('fal', %s, 'https://cdn/1.mp4')"
+        service.execute(complete, [f"fal-{job}"])
+        service.execute(complete, [f"fal-{job}"])
+
+    def joins(role: str, who: UUID, topic: str) -> list[Any]:
+        with shape.request(role, who) as conn:
+            conn.execute("select set_config('realtime.topic', %s, true)", [topic])
+            query = (
+                "select event, private, payload - 'id' from realtime.messages"
+                " where topic = %s order by payload ->> 'status' desc"
+            )
+            return conn.execute(query, [topic]).fetchall()
+
+    told = {"user_id": str(user), "job_id": job}
+    assert joins("authenticated", user, f"jobs:{user}") == [
+        ("job_status", True, told | {"status": "processing"}),
+        ("job_status", True, told | {"status": "completed"}),
+    ]
+    assert joins("authenticated", stranger, f"jobs:{user}") == []
+    assert joins("anon", user, f"jobs:{user}") == []
+
+
+def test_clients_broadcast_nothing_in_our_name(make_shape: Callable[[str], Shape]) -> None:
+    shape, user = make_shape("supabase"), uuid4()
+    insert = (
+        "insert into realtime.messages (topic, extension, private) values (%s, 'broadcast', true)"
+    )
+    for role in ("anon", "authenticated"):
+        with (
+            shape.request(role, user) as conn,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            conn.execute(insert, [f"jobs:{user}"])
+
+
+def test_where_it_may_not_broadcast_a_job_goes_on(make_shape: Callable[[str], Shape]) -> None:
+    shape, user = make_shape("supabase"), uuid4()
+    with shape.superuser() as conn:
+        conn.execute("revoke insert on realtime.messages from rendio_owner")
+        conn.execute("revoke usage on schema realtime from rendio_owner cascade")
+        conn.execute("set local role postgres")
+        before = value(conn, "select count(*) from realtime.messages")
+        conn.execute("select public.device_check(%s, %s)", [user, f"phone of {user}"])
+        model = value(conn, "select min(id::text) from public.models")
+        generate = "select public.generate_video_atomic(%s, %s, 'a cat', '{}', %s)"
+        job = value(conn, generate, user, model, uuid4())["job_id"]
+        warnings: list[str] = []
+        conn.add_notice_handler(lambda notice: warnings.append(str(notice.message_primary)))
+        refunded = value(conn, "select public.refund_video_job(%s, %s)", user, job)
+        assert refunded["credits_refunded"] > 0
+        assert value(conn, "select count(*) from realtime.messages") == before
+        assert warnings == []
+        conn.rollback()
+
+
 # --- privileges, whatever the platform gives by default -------------------------------------------
 
 RELATIONS = """

@@ -35,6 +35,7 @@ def changes(app: App, server: Cluster) -> Iterator[Callable[[], list[dict[str, A
         except psycopg.errors.UndefinedFile:
             pytest.skip("this server has no wal2json, which Realtime reads through")
         yield lambda: [json.loads(data) for (data,) in conn.execute(READ, [SLOT, PUBLICATION])]
+        conn.execute("select pg_drop_replication_slot(%s)", [SLOT])  # else the database is in use
 
 
 SLOT = f"rendio_test_{uuid4().hex}"

@@ -17,6 +17,8 @@ from rpc import App
 from servers import Cluster
 from waiting import until
 
+pytestmark = pytest.mark.shapeless
+
 PLAN = (2, 4, 8, 16, *[30] * 55)  # seconds between the sixty reads
 VIDEO = "https://v.test/1.mp4"
 

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -126,7 +127,11 @@ class Watching:
         if self.is_async:
             return self._await(asyncio.wait_for(self._next_async(), 10))
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._next).result(10)
+            found = thread.submit(self._next)
+            if not wait([found], 10).done:
+                self.time.at = inf  # so that the watch, and its thread, come to an end
+                pytest.fail("the watch was not woken")
+            return found.result()
 
     def _next(self) -> str | None:
         job = next(self.seen, None)

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rpc import App, Connection
 from servers import Cluster
 
-pytestmark = pytest.mark.shapeless
+pytestmark = [pytest.mark.once, pytest.mark.shapeless]
 
 VIDEO = "https://v.test/1.mp4"
 

@@ -519,6 +519,7 @@ export type Database = {
           p_user_id: string | null;
           p_device_id: string;
           p_language?: string;
+          p_grant_claimed?: boolean | null;
         };
         Returns: DeviceCheckResult;
       };

@@ -127,7 +127,8 @@ comment on column rendio.migrations.path is 'File, relative to the SQL folders''
 comment on column rendio.migrations.checksum is 'SHA-256 of the file, line ends as \n, in hex.';
 comment on column rendio.migrations.state is
 $$running: begun outside a transaction and not ended; applied; recorded: kept for when the
-server can schedule the cron job, or has the table that the policies are for; skipped: a right was missing, tried again by the next apply.$$;
+server can schedule the cron job, or has the table that the policies are for; skipped: a right was
+missing, tried again by the next apply.$$;
 comment on column rendio.migrations.defines is 'Identities of the objects that the file wrote.';
 comment on column rendio.migrations.fingerprint is
     'Hash of those objects in the catalogue right after; a later difference is drift.';

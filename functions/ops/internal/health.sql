@@ -46,6 +46,15 @@ begin
         format('%s overdue by 2 hours; does cleanup-idempotency-log run?', v_count)
     )::rendio.health_check;
 
+    return next (
+        'notifications are heard', pg_notification_queue_usage() < 0.5,
+        format(
+            'the queue is %s%% full; a session that listens has a transaction open, and when it is '
+            'full no job can end: see job_notifications',
+            round(100 * pg_notification_queue_usage()::numeric)
+        )
+    )::rendio.health_check;
+
     select count(*) into v_count
     from public.provider_jobs as s
     where s.outcome = 'succeeded' and s.outcome_at > v_now - interval '24 hours';

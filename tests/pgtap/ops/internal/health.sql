@@ -18,6 +18,7 @@ select results_eq(
        ('public.quota_log partitions ahead', true),
        ('stuck jobs swept', true),
        ('expired keys cleaned', true),
+       ('notifications are heard', true),
        ('late successes', true) $$,
     'all is well, check by check'
 );

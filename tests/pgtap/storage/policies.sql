@@ -3,7 +3,7 @@ begin;
 select plan(1);
 
 select results_eq(
-    $$ select policyname::text, permissive, roles::text, cmd from pg_policies
+    $$ select policyname::text collate "default", permissive, roles::text, cmd from pg_policies
        where schemaname = 'storage' and policyname like 'rendio\_%' order by 1 $$,
     $$ select * from (values
            ('rendio_files_closed_to_anon', 'RESTRICTIVE', '{anon}', 'ALL'),

@@ -20,12 +20,13 @@ class Debt:
     created_at: int
     origin: UUID  # the purchase's entry
     revoked: int = 0
-    recovered: int = 0
+    recovered: int = 0  # of that purchase's own lots
+    repaid: int = 0  # of other lots
     is_forgiven: bool = False
 
     @property
     def owed(self) -> int:
-        return self.revoked - self.recovered
+        return self.revoked - self.recovered - self.repaid
 
 
 @dataclass
@@ -89,10 +90,17 @@ class Account(lot_model.Account):
             debt.revoked, debt.is_forgiven = revoked, self.is_deleted
             self.collect(now)
         elif revoked < debt.revoked:
-            back = max(0, debt.recovered - revoked)
-            debt.revoked, debt.recovered = revoked, debt.recovered - back
-            if back:
-                self.buy(now, back, "iap_refund_reversed", origin)
+            back = max(0, debt.recovered + debt.repaid - revoked)
+            unpaid = min(back, debt.repaid)
+            debt.revoked = revoked
+            debt.repaid -= unpaid
+            debt.recovered -= back - unpaid
+            if unpaid:
+                self.buy(now, unpaid, "iap_refund_reversed")
+            if unpaid and self.is_deleted:
+                self.forfeit(now)
+            if back > unpaid:
+                self.buy(now, back - unpaid, "iap_refund_reversed", origin)
 
     def collect(self, now: int, paid_seq: int | None = None) -> None:
         """Take what is owed, from what is left of that purchase and from what was paid just now."""
@@ -105,7 +113,10 @@ class Account(lot_model.Account):
                 if taken:
                     self._write(now, -taken, "iap_refund", (lot.seq, lot.n))
                     lot.remaining -= taken
-                    debt.recovered += taken
+                    if lot.origin == origin:
+                        debt.recovered += taken
+                    else:
+                        debt.repaid += taken
 
 
 def digest(ledger: Iterable[lot_model.Entry], begin: datetime) -> str:

@@ -86,7 +86,7 @@ class Family:
             found = facts.ledgers.get(user, [])
             if found != account.ledger:
                 raise Drift(_difference(user, account.ledger, found))
-            owed = {debt.origin: (debt.revoked, debt.recovered) for debt in account.debts.values()}
+            owed = {d.origin: (d.revoked, d.recovered, d.repaid) for d in account.debts.values()}
             if facts.debts.get(user, {}) != owed:
                 raise Drift(f"{user} owes {facts.debts.get(user)}, not {owed}")
 

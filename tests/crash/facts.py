@@ -10,6 +10,7 @@ import lot_model
 import psycopg
 
 Connection = psycopg.Connection[Any]
+Debt = tuple[int, int, int]  # taken back by a store, recovered and repaid
 
 
 class Drift(Exception):
@@ -22,7 +23,7 @@ class Facts:
 
     ledgers: Mapping[UUID, list[lot_model.Entry]]
     ids: Mapping[tuple[UUID, int], UUID]  # of the entries, which are random
-    debts: Mapping[UUID, dict[UUID, tuple[int, int]]]  # taken back by a store, and recovered
+    debts: Mapping[UUID, dict[UUID, Debt]]  # by the purchase's entry
     ended: Mapping[UUID, str]  # a failed job's error code
     jobs_by_key: Mapping[UUID, UUID]
     notified: Set[str]  # which of a store's notifications have come
@@ -61,10 +62,10 @@ def _entry(user: UUID, begin: datetime, created_at: datetime, *rest: Any) -> lot
     return lot_model.Entry(seq, int(hours), change, balance, reason, lot, job)
 
 
-def _debts(conn: Connection) -> dict[UUID, dict[UUID, tuple[int, int]]]:
-    debts: dict[UUID, dict[UUID, tuple[int, int]]] = {}
-    for user, origin, revoked, recovered in conn.execute(
-        "select user_id, origin, revoked, recovered from public.purchase_revocations"
+def _debts(conn: Connection) -> dict[UUID, dict[UUID, Debt]]:
+    debts: dict[UUID, dict[UUID, Debt]] = {}
+    for user, origin, *debt in conn.execute(
+        "select user_id, origin, revoked, recovered, repaid from public.purchase_revocations"
     ):
-        debts.setdefault(user, {})[origin] = revoked, recovered
+        debts.setdefault(user, {})[origin] = debt[0], debt[1], debt[2]
     return debts

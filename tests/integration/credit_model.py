@@ -71,12 +71,13 @@ class Debt:
     origin: Any
     created_at: int
     revoked: int = 0
-    recovered: int = 0
+    recovered: int = 0  # of that purchase's own lots
+    repaid: int = 0  # of other lots
     policy: str = "forgive"
 
     @property
     def open(self) -> int:
-        return self.revoked - self.recovered
+        return self.revoked - self.recovered - self.repaid
 
 
 @dataclass
@@ -591,10 +592,15 @@ class World:
             debt.revoked, debt.policy = revoked, "forgive" if is_forgiven else self.shortfall
             user.debts[sale.origin] = debt
             return -self._collect(user)
-        back = max(0, debt.recovered - revoked)
-        debt.revoked, debt.recovered = revoked, debt.recovered - back
-        if back:
-            self._grant(user, back, "iap_refund_reversed", is_sandbox, sale.origin)
+        back = max(0, debt.recovered + debt.repaid - revoked)
+        unpaid = min(back, debt.repaid)
+        debt.revoked = revoked
+        debt.repaid -= unpaid
+        debt.recovered -= back - unpaid
+        if unpaid:
+            self._grant(user, unpaid, "iap_refund_reversed", is_sandbox)
+        if back > unpaid:
+            self._grant(user, back - unpaid, "iap_refund_reversed", is_sandbox, sale.origin)
         return back
 
     def _grant(
@@ -627,7 +633,10 @@ class World:
             for *_, lot in sorted(lots, key=lambda lot: lot[:3]):
                 if taken := min(debt.open, lot.remaining):
                     user.account.take(self.now, lot, taken, "iap_refund")
-                    debt.recovered += taken
+                    if lot.origin == debt.origin:
+                        debt.recovered += taken
+                    else:
+                        debt.repaid += taken
                     total += taken
         return total
 

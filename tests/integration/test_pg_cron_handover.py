@@ -50,6 +50,10 @@ def succeeded(cluster: Cluster) -> int:
     return int(told[0][0])
 
 
+# The runner writes the first if its own connection still lives when the run's is ended.
+CUT_OFF = ("FATAL: terminating connection due to administrator command", "server restarted")
+
+
 def test_from_a_server_without_to_one_with_pg_cron(
     runner: Callable[[Cluster], "subprocess.Popen[str]"],
 ) -> None:
@@ -83,7 +87,9 @@ def test_from_a_server_without_to_one_with_pg_cron(
         before = succeeded(cluster)
         until(lambda: succeeded(cluster) > before)
         hung = "select status, return_message from cron.job_run_details where command ~ 'sleep'"
-        assert query(cluster, f"{hung} order by runid")[0] == ("failed", "server restarted")
+        status, told_why = query(cluster, f"{hung} order by runid")[0]
+        assert status == "failed"
+        assert told_why in CUT_OFF
         assert process.poll() is None
         query(cluster, "select cron.unschedule('hangs')")
         until(lambda: ("failed", "job canceled") in query(cluster, hung))

@@ -100,6 +100,9 @@ class Family:
             return False
         if must is None and self._is_surely_undone(call, facts):
             return False
+        # A call that writes nothing can settle expiry all the same.
+        while self._book_maintenance(facts, before=self._hours(call.at)):
+            pass
         before = self._entries()
         while not self._played(lambda state: self._apply(call, state, facts), facts):
             if self._book_maintenance(facts):
@@ -129,13 +132,28 @@ class Family:
     def _entries(self) -> int:
         return sum(len(account.ledger) for account in self.state.accounts.values())
 
-    def _book_maintenance(self, facts: Facts) -> bool:
+    def _book_maintenance(self, facts: Facts, before: int = lot_model.NEVER) -> bool:
         """Play a settlement or a sweep if a ledger goes on with one that was due."""
         for user, account in self.state.accounts.items():
             rest = facts.ledgers.get(user, [])[len(account.ledger) :]
-            if rest and self._played(self._maintenance(user, rest[0], facts), facts):
+            if not rest or rest[0].at >= before:
+                continue
+            if self._played(self._maintenance(user, rest[0], facts), facts):
+                return True
+            if self._settled_silently(user, rest[0].at):
                 return True
         return False
+
+    def _settled_silently(self, user: UUID, at: int) -> bool:
+        """Play a settlement that had nothing to take: what is dated before it now comes after."""
+        trial = self.state.copy()
+        account = trial.accounts[user]
+        before = account.at, len(account.ledger)
+        account.settle(at)
+        if account.at == before[0] or len(account.ledger) > before[1]:
+            return False
+        self.state = trial
+        return True
 
     def _maintenance(self, user: UUID, entry: lot_model.Entry, facts: Facts) -> Change:
         """Return what maintenance does that writes this entry first."""

@@ -1,10 +1,10 @@
-"""One table of cases, clients/cases.json, through each client that apps use: every call, every slug.
+"""One table of cases, through each client that apps use: every call, every error, races.
 
-The cases tell one story in order. Its fields: `rpc`, `args`, `get`; `as` is whom: the service, anon,
-nameless (a signed-in user without an id), or $who. `$name` is what an earlier answer was kept under,
-or else a new uuid; `$each` is new for each of the calls that are made `at_once`. Then what must
-come: `gives` some keys, `is` all of it; `error` a slug, with `facts`; `refused` before the function
-ran; `outcomes` how often each, where `tell` names the key that tells them apart.
+The cases of clients/cases.json tell one story in order. What they say: `rpc`, `args`, `get`; `as`
+is whom: the service, anon, nameless (a signed-in user without an id), or $who. `$name` is what an
+earlier answer was kept under, or else a new uuid; `$each` is new for each of the calls that are
+made `at_once`. Then what must come: `gives` some keys, `is` all of it; `error` a slug, with
+`facts`; `refused` before the function ran; `outcomes` how often each, told apart by the key `tell`.
 """
 
 import json

@@ -21,7 +21,13 @@ create table public.app_settings (
         key <> 'sandbox_purchases' or value in ('"off"', '"listed"', '"capped"')
     ),
     constraint app_settings_rate_limits_check check (
-        key <> 'rate_limits' or jsonb_typeof(value) = 'boolean'
+        key <> 'rate_limits'
+        or jsonb_typeof(value) = 'boolean'
+        or jsonb_typeof(value) = 'object'
+        and not jsonb_path_exists(value, '$.* ? (@.type() <> "boolean")')
+    ),
+    constraint app_settings_client_address_header_check check (
+        key <> 'client_address_header' or value #>> '{}' ~ '^[a-z0-9-]{1,64}$'
     ),
     constraint app_settings_refund_shortfall_check check (
         key <> 'refund_shortfall' or value in ('"forgive"', '"debt"', '"block"')
@@ -43,7 +49,17 @@ comment on column public.app_settings.value is 'Its value, as JSON.';
 comment on column public.app_settings.description is 'What it does, its unit and its bounds.';
 
 insert into public.app_settings (key, value, description) values
-('rate_limits', 'true', 'Whether calls are counted by rate_limit_rules; false lets all pass.'),
+(
+    'rate_limits', 'true',
+    'Whether calls are counted by rate_limit_rules: true or false for all, or an object such as '
+    '{"generate": false} that switches single rules off.'
+),
+(
+    'client_address_header', '"x-forwarded-for"',
+    'Which request header, in small letters, says where a client without a user calls from; its '
+    'last address counts. It must be one that your proxy writes, whatever the client sent: '
+    '"cf-connecting-ip" on Supabase.'
+),
 ('initial_grant', '10', 'Credits for a new account, once per device; 0 gives none.'),
 (
     'sandbox_purchases', '"capped"',

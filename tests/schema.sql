@@ -201,6 +201,10 @@ create function public.waive_credit_debt(p_user_id uuid)
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 grant execute on function public.waive_credit_debt to service_role;
 
+create function rendio.add_response_headers(p_headers jsonb)
+    returns void
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.announce_job(p_user_id uuid, p_job_id uuid, p_status rendio.job_status)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -714,6 +718,7 @@ create table public.app_settings (
     key text not null,
     value jsonb not null,
     description text not null default ''::text,
+    constraint app_settings_client_address_header_check CHECK (((key <> 'client_address_header'::text) OR ((value #>> '{}'::text[]) ~ '^[a-z0-9-]{1,64}$'::text))),
     constraint app_settings_credits_check CHECK (((key <> ALL (ARRAY['initial_grant'::text, 'sandbox_credit_cap'::text])) OR
 CASE
     WHEN (jsonb_typeof(value) = 'number'::text) THEN (((((value #>> '{}'::text[]))::numeric >= (0)::numeric) AND (((value #>> '{}'::text[]))::numeric <= (1000000)::numeric)) AND ((((value #>> '{}'::text[]))::numeric % (1)::numeric) = (0)::numeric))
@@ -722,7 +727,7 @@ END)),
     constraint app_settings_job_notifications_check CHECK (((key <> 'job_notifications'::text) OR (value = ANY (ARRAY['"both"'::jsonb, '"notify"'::jsonb, '"broadcast"'::jsonb, '"off"'::jsonb])))),
     constraint app_settings_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     constraint app_settings_pkey PRIMARY KEY (key),
-    constraint app_settings_rate_limits_check CHECK (((key <> 'rate_limits'::text) OR (jsonb_typeof(value) = 'boolean'::text))),
+    constraint app_settings_rate_limits_check CHECK (((key <> 'rate_limits'::text) OR (jsonb_typeof(value) = 'boolean'::text) OR ((jsonb_typeof(value) = 'object'::text) AND (NOT jsonb_path_exists(value, '$.*?(@.type() != "boolean")'::jsonpath))))),
     constraint app_settings_refund_shortfall_check CHECK (((key <> 'refund_shortfall'::text) OR (value = ANY (ARRAY['"forgive"'::jsonb, '"debt"'::jsonb, '"block"'::jsonb])))),
     constraint app_settings_sandbox_purchases_check CHECK (((key <> 'sandbox_purchases'::text) OR (value = ANY (ARRAY['"off"'::jsonb, '"listed"'::jsonb, '"capped"'::jsonb])))),
     constraint app_settings_sandbox_testers_check CHECK (((key <> 'sandbox_testers'::text) OR (jsonb_typeof(value) = 'array'::text)))

@@ -61,7 +61,11 @@ def install_npm() -> None:
         return
     npm = NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     command = [NODE / "bin" / "node", npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120)
+    # The system's certificates, as pip takes them: a registry may be a company's own.
+    environment = os.environ | {"NODE_OPTIONS": "--use-system-ca"}
+    done = subprocess.run(
+        command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"npm ci: {done.stderr}"
 
 

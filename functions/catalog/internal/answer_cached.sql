@@ -7,13 +7,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform set_config(
-        'response.headers',
-        jsonb_build_array(
-            jsonb_build_object('ETag', p_etag),
-            jsonb_build_object('Cache-Control', 'max-age=3600')
-        )::text,
-        true
+    perform rendio.add_response_headers(
+        jsonb_build_object('ETag', p_etag, 'Cache-Control', 'max-age=3600')
     );
     if p_not_modified then
         perform set_config('response.status', '304', true);

@@ -1,5 +1,4 @@
--- The last address of X-Forwarded-For is what the nearest proxy saw; those before it are whatever
--- the client wrote.
+-- The last address is what the nearest proxy saw; those before it are whatever the client wrote.
 create or replace function rendio.client_address()
 returns text
 language plpgsql
@@ -11,7 +10,15 @@ as $$
 begin
     return coalesce(
         nullif(
-            btrim(regexp_replace(rendio.request_header('x-forwarded-for'), '^.*,', '')), ''
+            btrim(
+                regexp_replace(
+                    rendio.request_header(
+                        coalesce(rendio.setting('client_address_header') #>> '{}', 'x-forwarded-for')
+                    ),
+                    '^.*,', ''
+                )
+            ),
+            ''
         ),
         host(inet_client_addr()),
         'local'
@@ -20,6 +27,7 @@ end;
 $$;
 
 comment on function rendio.client_address() is
-$$Where a request came from: the last address of X-Forwarded-For, else the connection's.$$;
+$$Where a request came from: the last address of the header that app_settings.client_address_header
+names, else the connection's.$$;
 
 revoke execute on function rendio.client_address() from public, anon, authenticated;

@@ -1,6 +1,6 @@
 -- Where a request came from, as far as it can be believed.
 begin;
-select plan(5);
+select plan(7);
 
 select is(
     rendio.client_address(), coalesce(host(inet_client_addr()), 'local'),
@@ -16,6 +16,12 @@ select is(
 );
 set local request.headers = '{"x-forwarded-for": null}';
 select is(rendio.client_address(), coalesce(host(inet_client_addr()), 'local'), 'nor does none');
+
+set local request.headers = '{"x-forwarded-for": "198.51.100.1", "cf-connecting-ip": "203.0.113.7"}';
+update public.app_settings set value = '"cf-connecting-ip"' where key = 'client_address_header';
+select is(rendio.client_address(), '203.0.113.7', 'another header is believed when one is set');
+delete from public.app_settings where key = 'client_address_header';
+select is(rendio.client_address(), '198.51.100.1', 'X-Forwarded-For when none is');
 
 select * from finish();
 rollback;

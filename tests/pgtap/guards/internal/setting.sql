@@ -1,6 +1,6 @@
 -- What an operator set.
 begin;
-select plan(17);
+select plan(20);
 
 insert into public.app_settings (key, value) values ('story_limit', '{"per_minute": 5}');
 select is(rendio.setting('story_limit'), '{"per_minute": 5}', 'a setting is its JSON value');
@@ -9,7 +9,8 @@ select is(rendio.setting(null), null, 'and so is none');
 select results_eq(
     $$ select key, value from public.app_settings where key <> 'story_limit' order by key $$,
     $$ values
-       ('initial_grant', '10'::jsonb), ('job_notifications', '"both"'), ('rate_limits', 'true'),
+       ('client_address_header', '"x-forwarded-for"'::jsonb),
+       ('initial_grant', '10'), ('job_notifications', '"both"'), ('rate_limits', 'true'),
        ('refund_shortfall', '"debt"'),
        ('sandbox_credit_cap', '100'),
        ('sandbox_purchases', '"capped"'), ('sandbox_testers', '[]') $$,
@@ -30,7 +31,8 @@ from (values
     ('initial_grant', '1e9'), ('sandbox_credit_cap', 'null'), ('sandbox_purchases', '"open"'),
     ('sandbox_purchases', 'true'), ('sandbox_testers', '"everybody"'),
     ('refund_shortfall', '"jail"'), ('rate_limits', '"no"'), ('job_notifications', '"on"'),
-    ('job_notifications', 'null')
+    ('job_notifications', 'null'), ('rate_limits', '{"generate": "no"}'),
+    ('rate_limits', '[false]'), ('client_address_header', '"X-Real-IP"')
 ) as slip (key, value);
 
 select * from finish();

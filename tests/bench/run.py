@@ -18,6 +18,7 @@ from pathlib import Path
 import plan as plans_sql
 import psycopg
 import servers
+import traffic
 from rendio import migrate
 
 HERE = Path(__file__).resolve().parent
@@ -215,6 +216,8 @@ def main() -> None:
         with cluster.admin() as conn:
             conn.execute("alter system reset full_page_writes")
             conn.execute("select pg_reload_conf()")
+
+        print("\n".join(traffic.report(cluster.url("bench_rendio"))))
 
         measure(cluster, contenders, options.rounds, options.clients, options.seconds)
         report("Durable: every commit waits for the disk", contenders)

@@ -236,8 +236,9 @@ def gone(server: Cluster, edge_db: str) -> Iterator[Callable[[bool], None]]:
     make(False)
 
 
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(10, marks=pytest.mark.thorough)])
 def test_the_database_goes_and_comes_back_in_the_middle_of_traffic(
-    start: Callable[..., Edge], gone: Callable[[bool], None]
+    seconds: float, start: Callable[..., Edge], gone: Callable[[bool], None]
 ) -> None:
     edge = start(pool_seconds=0.3)
     user = edge.new_user()
@@ -264,7 +265,7 @@ def test_the_database_goes_and_comes_back_in_the_middle_of_traffic(
         clients = [threads.submit(traffic) for _ in range(4)]
         sleep(0.3)
         gone(True)
-        sleep(0.5)
+        sleep(seconds)
         assert edge.http.get("/healthz").is_success
         assert edge.http.get("/readyz").status_code == 503
         gone(False)

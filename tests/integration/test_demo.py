@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import servers
@@ -248,7 +250,7 @@ def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio:
         assert figureless(line) in lines_said
 
     said = re.findall(r"(?m)^    rendio (.*)$", shown.stdout)
-    psql, look, cheat, prove, at_size, stop = map(shlex.split, said)
+    psql, look, cheat, prove, at_size, served, stop = map(shlex.split, said)
     assert psql == ["psql"]
     assert "generate_video_atomic" in rendio(*look).stdout
     assert rendio(*cheat).stdout == "UPDATE 5\n"
@@ -256,6 +258,7 @@ def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio:
     assert proven.returncode == 1
     assert "✗ The books agree" in proven.stdout
     assert at_size == ["demo", "--users", "1000", "--generations", "20000"]
+    assert served == ["demo", "--serve"]
     assert stop == ["embedded", "stop"]
 
 
@@ -266,6 +269,58 @@ def test_it_plays_at_size(rendio: Demo) -> None:
     assert {check["claim"] for check in told["proof"] if check["ok"]} == CLAIMS
     assert told["table"]["rows"][0]["asked"] == "20 guests open the app"
     assert told["table"]["rows"][1]["happened"].startswith("120 jobs")
+
+
+def curl(line: str, variables: dict[str, str]) -> httpx.Response:
+    """Send what a printed line of curl would."""
+    words = (
+        re.sub(r"\$(\w+)", lambda name: variables[name[1]], word) for word in shlex.split(line)
+    )
+    assert next(words) == "curl"
+    assert next(words) in ("-s", "-si")
+    url, headers, body = next(words), {}, None
+    for word in words:
+        if word == "-H":
+            name, value = next(words).split(": ", 1)
+            headers[name] = value
+        else:
+            assert word == "-d"
+            body = next(words)
+    method = "GET" if body is None else "POST"
+    return httpx.request(method, url, headers=headers, content=body, timeout=30)
+
+
+def test_served_over_http_the_lines_that_it_prints_work(home: dict[str, str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        # Taken now: said before anything is played.
+        command = [*RENDIO, "demo", "--serve", "--port", str(port)]
+        refused = subprocess.run(command, env=home, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"Port {port} is taken" in refused.stderr
+
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=home, **pipes) as process:
+        try:
+            while "Uvicorn running on" not in (line := process.stderr.readline()):
+                assert line, "it ended"
+            said = ""
+            while "is not in the demo's diary" not in said:
+                said += process.stdout.readline()
+            variables = dict(re.findall(r"export (\w+)=([^\s']+)", said))
+            variables |= dict(re.findall(r"(?s)export (\w+)='(.*?)'", said))
+            lines = re.findall(r"(?m)^    (curl .*)$", said.replace("\\\n", " "))
+            answers = [curl(line, variables) for line in [*lines, lines[2]]]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200, 304, 200, 200, 200, 403, 200, 200]
+    video, again = answers[2].json(), answers[-1].json()
+    assert (video["replayed"], again["replayed"]) == (False, True)
+    assert answers[3].json()["jobs"][0]["job_id"] == video["job_id"] == again["job_id"]
+    assert answers[6].json()["credits_added"] == 99
 
 
 def test_one_demo_at_a_time(day: dict[str, Any], rendio: Demo, url: str) -> None:

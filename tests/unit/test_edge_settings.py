@@ -205,4 +205,4 @@ def test_without_the_extra_it_says_so(library: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "Error: rendio serve needs its libraries: pip install 'rendio[edge]'\n"
+    assert done.stderr == "Error: This needs more libraries: pip install 'rendio[edge]'\n"

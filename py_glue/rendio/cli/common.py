@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from enum import IntEnum
+from importlib import import_module
 from typing import Any
 
 import click
@@ -59,3 +60,11 @@ def resolve_url(url: str | None, embedded: bool) -> str:
     raise click.UsageError(
         "No database given: pass --url URL, set DATABASE_URL, or use --embedded."
     )
+
+
+def need_edge() -> None:
+    """Fail unless everything is there that serving over HTTP needs."""
+    try:
+        import_module("rendio.edge.server")
+    except ImportError as error:
+        raise Failure("This needs more libraries: pip install 'rendio[edge]'") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from rendio.cli.common import Exit, Failure
+from rendio.cli.common import Exit, Failure, need_edge
 from rendio.demo import DemoError, run
 from rendio.demo.run import Outcome
 from rendio.demo.screen import Screen, Silence
@@ -29,8 +29,9 @@ NEXT = """
   Cheat, and be found out:
     {rendio} psql -c "update users set credits_remaining = 99"
     {rendio} demo --proof
-  The same at size, and the end:
+  The same at size, over HTTP with lines to try, and the end:
     {rendio} demo --users 1000 --generations 20000
+    {rendio} demo --serve
     {rendio} embedded stop"""
 
 
@@ -40,8 +41,16 @@ NEXT = """
 @click.option("--generations", type=click.IntRange(1), metavar="M", help="At size: M videos.")
 @click.option("--proof", "proof_only", is_flag=True, help="Only check what the last demo left.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+@click.option("--serve", is_flag=True, help="Then serve the calls over HTTP, with lines to try.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def demo(
-    verbose: bool, users: int | None, generations: int | None, proof_only: bool, as_json: bool
+    verbose: bool,
+    users: int | None,
+    generations: int | None,
+    proof_only: bool,
+    as_json: bool,
+    serve: bool,
+    port: int,
 ) -> None:
     """Play a day of the app on the embedded database, and prove that the books agree.
 
@@ -50,9 +59,16 @@ def demo(
     at_size = users is not None or generations is not None
     if proof_only and at_size:
         raise click.UsageError("--proof plays nothing: leave --users and --generations out.")
+    if serve and (proof_only or as_json):
+        raise click.UsageError("--serve follows a demo that people read: no --proof, no --json.")
     _forget_environment()
     screen = _screen(as_json)
     with _failures():
+        if serve:
+            need_edge()
+            from rendio.demo.serving import check_port
+
+            check_port(port)
         server = default_server()
         if proof_only:
             outcome = run.proof_again(server)
@@ -66,8 +82,20 @@ def demo(
         _show(outcome, screen, verbose)
     if not outcome.ok:
         raise click.exceptions.Exit(Exit.FAILED)
-    if not proof_only:
+    if serve:
+        _serve(server, screen, port)
+    elif not proof_only:
         screen.say(NEXT.format(rendio=_program()))
+
+
+def _serve(server: Server, screen: Screen, port: int) -> None:
+    from rendio.demo import serving
+    from rendio.edge.server import serve
+
+    chosen = serving.settings(server.url())
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        screen.say(serving.text(conn, chosen, port))
+    serve(chosen, serving.HOST, port)
 
 
 def _play_day(server: Server, screen: Screen) -> Outcome:

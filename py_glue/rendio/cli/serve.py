@@ -1,13 +1,12 @@
 """``rendio serve``: the calls over HTTP."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from rendio.cli.common import Exit, Failure, database_options, resolve_url
+from rendio.cli.common import Exit, Failure, database_options, need_edge, resolve_url
 
 if TYPE_CHECKING:
     from rendio.edge.settings import Settings
@@ -43,11 +42,9 @@ def serve(
 
 
 def _settings(url: str | None, embedded: bool, host: str, insecure_dev: bool) -> "Settings":
-    try:
-        import_module("rendio.edge.server")  # needs all that the extra brings
-        from rendio.edge.settings import Settings, SettingsError, is_loopback
-    except ImportError as error:
-        raise Failure("rendio serve needs its libraries: pip install 'rendio[edge]'") from error
+    need_edge()
+    from rendio.edge.settings import Settings, SettingsError, is_loopback
+
     if insecure_dev and not is_loopback(host):
         raise click.UsageError(
             "--insecure-dev listens on a loopback address only: --host 127.0.0.1"

@@ -100,8 +100,10 @@ class Family:
             return False
         if must is None and self._is_surely_undone(call, facts):
             return False
-        # A call that writes nothing can settle expiry all the same.
-        while self._book_maintenance(facts, before=self._hours(call.at)):
+        # A call that writes nothing can settle expiry, or open a debt, all the same: of what was
+        # written in its own hour, what fits without it came before it.
+        at = self._hours(call.at)
+        while self._book_maintenance(facts, before=at) or self._book_written(facts, before=at + 1):
             pass
         before = self._entries()
         while not self._played(lambda state: self._apply(call, state, facts), facts):
@@ -134,15 +136,27 @@ class Family:
 
     def _book_maintenance(self, facts: Facts, before: int = lot_model.NEVER) -> bool:
         """Play a settlement or a sweep if a ledger goes on with one that was due."""
-        for user, account in self.state.accounts.items():
-            rest = facts.ledgers.get(user, [])[len(account.ledger) :]
-            if not rest or rest[0].at >= before:
-                continue
-            if self._played(self._maintenance(user, rest[0], facts), facts):
-                return True
-            if self._settled_silently(user, rest[0].at):
-                return True
-        return False
+        if self._book_written(facts, before):
+            return True
+        return any(
+            rest[0].at < before and self._settled_silently(user, rest[0].at)
+            for user, rest in self._rests(facts)
+        )
+
+    def _book_written(self, facts: Facts, before: int) -> bool:
+        """Play maintenance that is what a ledger goes on with."""
+        return any(
+            rest[0].at < before and self._played(self._maintenance(user, rest[0], facts), facts)
+            for user, rest in self._rests(facts)
+        )
+
+    def _rests(self, facts: Facts) -> list[tuple[UUID, list[lot_model.Entry]]]:
+        """Return what is in the ledgers and not yet in the books."""
+        rests = [
+            (user, facts.ledgers.get(user, [])[len(account.ledger) :])
+            for user, account in self.state.accounts.items()
+        ]
+        return [(user, rest) for user, rest in rests if rest]
 
     def _settled_silently(self, user: UUID, at: int) -> bool:
         """Play a settlement that had nothing to take: what is dated before it now comes after."""

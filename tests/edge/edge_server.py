@@ -1,7 +1,7 @@
 """``rendio serve`` for tests: in this process, on a free port, with tokens of its own."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
@@ -37,6 +37,13 @@ def as_user(user_id: UUID | str) -> dict[str, str]:
 
 
 SERVICE = bearer(token("service_role"))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    ended = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < ended, "it does not come to that"
+        time.sleep(0.01)
 
 
 @dataclass

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from edge_server import SERVICE, Edge, as_user
+from edge_server import SERVICE, Edge, as_user, until
 from loopback import Answer, serve
+from rendio.edge import turns
 from rendio.edge.settings import Apple, Secret
 
 pytestmark = [pytest.mark.once, pytest.mark.shapeless]
@@ -61,11 +62,13 @@ class Phone:
     def install(self) -> None:
         self.id = str(uuid4())
 
-    def check(self, headers: dict[str, str] | None = None, **given: Any) -> Any:
+    def check(
+        self, headers: dict[str, str] | None = None, edge: Edge | None = None, **given: Any
+    ) -> Any:
         token = uuid4().hex
         self._devices.tokens[token] = self.name
         sent = {"device_id": self.id, "device_token": token} | given
-        return self._edge.endpoint("device/check", sent, headers)
+        return (edge or self._edge).endpoint("device/check", sent, headers)
 
 
 @pytest.fixture
@@ -81,6 +84,13 @@ def devices(apple: tuple[Devices, Apple]) -> Devices:
 
 def users(owner: psycopg.Connection[Any]) -> int:
     row = owner.execute("select count(*) from public.users").fetchone()
+    assert row
+    return int(row[0])
+
+
+def granted(owner: psycopg.Connection[Any]) -> int:
+    query = "select count(*) from public.quota_log where reason = 'initial_grant'"
+    row = owner.execute(query).fetchone()
     assert row
     return int(row[0])
 
@@ -141,23 +151,36 @@ def test_the_database_is_told_of_the_claim(
             conn.execute("drop function public.device_check(uuid, text, boolean, text)")
 
 
+@pytest.mark.parametrize("servers", [1, 2])
 def test_many_installations_at_once_bring_credits_once(
-    phone: Phone, devices: Devices, owner: psycopg.Connection[Any]
+    apple: tuple[Devices, Apple],
+    start: Callable[..., Edge],
+    owner: psycopg.Connection[Any],
+    servers: int,
 ) -> None:
+    devices, settings = apple
+    edges = [start(apple=settings) for _ in range(servers)]
     devices.delay = 0.02  # so that all have asked before the first has set the bit
-
-    def granted() -> int:
-        query = "select count(*) from public.quota_log where reason = 'initial_grant'"
-        row = owner.execute(query).fetchone()
-        assert row
-        return int(row[0])
-
-    before = granted()
+    phone, before = Phone(devices, edges[0]), granted(owner)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(phone.check, device_id=str(uuid4())) for _ in range(8)]
-        statuses = [one.result().status_code for one in asked]
-    assert 200 in statuses
-    assert granted() == before + 1
+        asked = [
+            threads.submit(phone.check, device_id=str(uuid4()), edge=edges[n % servers])
+            for n in range(8)
+        ]
+        assert {one.result().status_code for one in asked} == {200}
+    assert granted(owner) == before + 1
+
+
+def test_a_known_users_new_phone_has_had_no_credits(phone: Phone, devices: Devices) -> None:
+    user, old = uuid4(), phone.name
+    phone.check(as_user(user))
+    phone.name = str(uuid4())
+    phone.install()
+    assert phone.check(as_user(user)).json()["is_new"] is False
+    assert [*devices.bits] == [old]
+    phone.install()  # by who has it next
+    assert phone.check().json()["credits_remaining"] == GRANT
+    assert devices.bits[phone.name] == (True, False)
 
 
 def test_when_apple_forgets_to_note_it_the_next_call_does(phone: Phone, devices: Devices) -> None:
@@ -168,6 +191,105 @@ def test_when_apple_forgets_to_note_it_the_next_call_does(phone: Phone, devices:
     del devices.broken["update_two_bits"]
     assert phone.check().json()["user_id"] == first.json()["user_id"]
     assert devices.bits[phone.name] == (True, False)
+
+
+# --- the turn -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken(edge_db: str) -> Iterator[Callable[[], None]]:
+    """Hold the turn, as another server would; yield what gives it back."""
+    with psycopg.connect(edge_db) as conn:
+        conn.execute("select pg_advisory_xact_lock(%s, %s)", turns.LOCK)
+        yield conn.rollback
+
+
+def waiting(edge: Edge) -> int:
+    """Return how many wait in a server's queue for the turn, behind the first."""
+    pool = edge.server.config.app.state.services.turns._pool  # type: ignore[union-attr]
+    return int(pool.get_stats().get("requests_waiting", 0))
+
+
+def is_waited_for(owner: psycopg.Connection[Any]) -> bool:
+    query = "select 1 from pg_locks where locktype = 'advisory' and objid = %s and not granted"
+    return owner.execute(query, [turns.LOCK[1]]).fetchone() is not None
+
+
+def test_who_is_given_no_credits_waits_for_no_turn(
+    phone: Phone, devices: Devices, taken: Callable[[], None], owner: psycopg.Connection[Any]
+) -> None:
+    before = users(owner)
+    assert slug(phone.check(device_id="")) == (400, "invalid_argument")
+    assert slug(phone.check(SERVICE, user_id="x"))[0] == 400
+    assert users(owner) == before
+    known = phone._edge.new_user()
+    assert phone.check(as_user(known)).json()["is_new"] is False
+    devices.bits[phone.name] = (True, False)
+    phone.install()
+    assert phone.check().json()["credits_remaining"] == 0
+
+
+def test_who_waits_too_long_for_a_turn_is_given_nothing(
+    phone: Phone,
+    taken: Callable[[], None],
+    owner: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.2)
+    before = users(owner)
+    with ThreadPoolExecutor(3) as threads:  # in the database, in the queue, and behind an address
+        for refused in threads.map(lambda _: phone.check(), range(3)):
+            assert slug(refused) == (503, "too_many_new_devices")
+            assert refused.headers["Retry-After"] == "1"
+    assert users(owner) == before
+    taken()
+    assert phone.check().json()["credits_remaining"] == GRANT
+
+
+def test_a_turn_that_takes_too_long_is_given_up(
+    phone: Phone, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "HELD_SECONDS", 0.01)
+    devices.delay = 0.1
+    assert slug(phone.check()) == (503, "devicecheck_unavailable")
+    monkeypatch.undo()
+    assert phone.check().json()["credits_remaining"] == GRANT
+
+
+def test_who_has_the_turn_finds_a_connection(
+    apple: tuple[Devices, Apple], start: Callable[..., Edge]
+) -> None:
+    devices, settings = apple
+    edge = start(apple=settings, pool_size=1)
+    with ThreadPoolExecutor(4) as threads:
+        phones = [Phone(devices, edge) for _ in range(4)]
+        answers = list(threads.map(Phone.check, phones))
+    assert [answer.json()["credits_remaining"] for answer in answers] == [GRANT] * 4
+
+
+def test_many_of_one_address_take_one_place_in_the_queue(
+    apple: tuple[Devices, Apple],
+    start: Callable[..., Edge],
+    taken: Callable[[], None],
+    owner: psycopg.Connection[Any],
+) -> None:
+    devices, settings = apple
+    edge = start(apple=settings, trusted_proxies="127.0.0.1")
+
+    def check(address: str) -> Any:
+        return Phone(devices, edge).check({"X-Forwarded-For": address})
+
+    with ThreadPoolExecutor(5) as threads:
+        asked = [threads.submit(check, "198.51.100.1")]
+        until(lambda: is_waited_for(owner))
+        asked += [threads.submit(check, "198.51.100.1") for _ in range(3)]
+        until(lambda: len(devices.tokens) == 4)
+        victim = Phone(devices, edge)
+        asked.append(threads.submit(victim.check, {"X-Forwarded-For": "198.51.100.2"}))
+        until(lambda: waiting(edge) >= 1)
+        taken()
+        assert {one.result().status_code for one in asked} == {200}
+    assert [*devices.bits].index(victim.name) == 1
 
 
 # --- who is refused -------------------------------------------------------------------------------

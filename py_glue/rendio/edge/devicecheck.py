@@ -5,12 +5,9 @@ the device. bit0: the initial credits were given to it. bit1 is kept as it is fo
 use it.
 """
 
-import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -22,7 +19,6 @@ from rendio.edge.logs import event
 from rendio.edge.settings import Secret, Settings
 
 BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{1,16384}")
-TURN_SECONDS = 10.0  # for which a device without the bit waits for its turn
 # Apple answers 200 and one of these, no JSON, for a device whose bits were never set.
 NEVER_SET = ("failed to find bit state", "bit state not found")
 
@@ -46,7 +42,6 @@ class DeviceCheck:
         self._team_id = team_id
         self._key_id = key_id
         self._private_key = private_key
-        self._turn = asyncio.Lock()
 
     @classmethod
     def of(cls, settings: Settings, http: httpx.AsyncClient) -> "DeviceCheck | None":
@@ -61,22 +56,6 @@ class DeviceCheck:
             apple.devicecheck_key_id,
             apple.devicecheck_private_key,
         )
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Let one device at a time be given its credits.
-
-        Apple cannot compare and set, nor tell whose a token is: of two requests of one device that
-        both found the bit unset, both would be given. Who has waited must query again.
-        """
-        try:
-            await asyncio.wait_for(self._turn.acquire(), TURN_SECONDS)
-        except TimeoutError:
-            raise unavailable("too_many_new_devices", "Try again.") from None
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def query(self, device_token: object) -> Bits:
         """Return the bits of the device that made the token; refuse what no device made."""

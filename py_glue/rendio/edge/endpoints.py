@@ -15,18 +15,14 @@ from starlette.responses import Response
 from rendio.edge import limits
 from rendio.edge.bodies import parse, read_body
 from rendio.edge.calls import Answer, Request
-from rendio.edge.devicecheck import Bits, DeviceCheck
+from rendio.edge.devices import Device
 from rendio.edge.errors import ApiError, refusal, unavailable
 from rendio.edge.identity import SERVICE, Caller
-from rendio.edge.logs import event
 from rendio.edge.responses import respond, told_to_database
 from rendio.edge.services import Services, services_of
 
 PREFIX = "/functions/v1"
 MODELS_AGE = "max-age=3600"
-# device_check's argument that withholds the grant; a database that lacks it gives it to every new
-# user, so there a device that had it already gets no new user.
-GRANT_CLAIMED = "p_grant_claimed"
 
 
 @dataclass(frozen=True)
@@ -117,21 +113,16 @@ async def device_check(http: HttpRequest) -> Response:
     arguments = {"p_user_id": asked.user_id, "p_device_id": asked.given.get("device_id")}
     if asked.given.get("language") is not None:
         arguments["p_language"] = asked.given["language"]
-    token = asked.given.get("device_token")
     devices = asked.services.devices
     if devices is None:
         if not asked.services.settings.insecure_dev:
             raise unavailable("devicecheck_not_configured", "The server lacks APPLE_TEAM_ID etc.")
         answer = await asked.call("device_check", arguments, as_service=True)
         return asked.answer(answer.content)
-    if not (await devices.query(token)).initial_grant:
-        async with devices.turn():
-            bits = await devices.query(token)
-            if not bits.initial_grant:
-                answer = await asked.call("device_check", arguments, as_service=True)
-                await _remember_grant(devices, token, bits)
-                return asked.answer(answer.content)
-    return asked.answer((await _without_grant(asked, arguments)).content)
+    token = asked.given.get("device_token")
+    device = Device(asked.services, asked.request, devices, token, arguments)
+    place = None if asked.caller.is_service else asked.services.address(http)
+    return asked.answer((await device.check(place)).content)
 
 
 ENDPOINTS = {
@@ -142,31 +133,6 @@ ENDPOINTS = {
     "update-credits": (update_credits, ("POST",)),
     "device/check": (device_check, ("POST",)),
 }
-
-
-# --- devices --------------------------------------------------------------------------------------
-
-
-async def _without_grant(asked: Asked, arguments: dict[str, Any]) -> Answer:
-    """Find or make the user of a device that had its initial credits, whatever its id is now."""
-    calls = asked.services.calls
-    if GRANT_CLAIMED in await calls.catalogue.argument_names("device_check"):
-        withheld = arguments | {GRANT_CLAIMED: True}
-        return await asked.call("device_check", withheld, as_service=True)
-
-    def check(answer: Answer) -> None:
-        if json.loads(answer.content)["is_new"]:
-            raise unavailable("database_outdated", "The database needs:  rendio apply")
-
-    return await calls.by_json(SERVICE, asked.request, "device_check", arguments, check=check)
-
-
-async def _remember_grant(devices: DeviceCheck, token: Any, bits: Bits) -> None:
-    """Set bit0. When Apple does not answer now, the device's next call does it."""
-    try:
-        await devices.update(token, Bits(initial_grant=True, other=bits.other))
-    except ApiError as error:
-        event("devicecheck_bit_not_set", level="warning", reason=error.message)
 
 
 # --- what all have in common ----------------------------------------------------------------------

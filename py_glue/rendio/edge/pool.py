@@ -28,28 +28,35 @@ PATIENCE_SECONDS = 5
 IDLE_IN_TRANSACTION = "10s"
 
 
+def pool(
+    settings: Settings, name: str, max_size: int, *, min_size: int
+) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
+    """Return a pool that is still closed."""
+    return AsyncConnectionPool(
+        settings.database_url.reveal(),
+        open=False,
+        name=name,
+        min_size=min_size,
+        max_size=max_size,
+        max_waiting=settings.pool_queue,
+        timeout=settings.pool_seconds,
+        reconnect_timeout=RECONNECT_SECONDS,
+        # Asked before each use, so that no request meets a connection that died idle.
+        check=_check,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": None,  # a transaction pooler may stand between
+            "application_name": "rendio serve",
+            "connect_timeout": CONNECT_SECONDS,
+        },
+    )
+
+
 class Database:
     """Runs work on pooled connections. Whoever finds the queue full is refused at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pool = AsyncConnectionPool(
-            settings.database_url.reveal(),
-            open=False,
-            name="rendio",
-            min_size=1,
-            max_size=settings.pool_size,
-            max_waiting=settings.pool_queue,
-            timeout=settings.pool_seconds,
-            reconnect_timeout=RECONNECT_SECONDS,
-            # Asked before each use, so that no request meets a connection that died idle.
-            check=_check,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": None,  # a transaction pooler may stand between
-                "application_name": "rendio serve",
-                "connect_timeout": CONNECT_SECONDS,
-            },
-        )
+        self._pool = pool(settings, "rendio", settings.pool_size, min_size=1)
 
     async def open(self) -> None:
         """Start to connect; a server that is not there yet is waited for by each request."""
@@ -81,19 +88,19 @@ class Database:
             "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
         }
         async with self._pool.connection() as conn:
-            with _cut_off_after(seconds + PATIENCE_SECONDS, conn):
+            with cut_off_after(seconds + PATIENCE_SECONDS, conn):
                 async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
                     await cursor.execute(*set_identity(limits | dict(settings)))
                     return await work(cursor)
 
 
 async def _check(conn: psycopg.AsyncConnection[Any]) -> None:
-    with _cut_off_after(CHECK_SECONDS, conn):
+    with cut_off_after(CHECK_SECONDS, conn):
         await AsyncConnectionPool.check_connection(conn)
 
 
 @contextmanager
-def _cut_off_after(seconds: float, conn: psycopg.AsyncConnection[Any]) -> Iterator[None]:
+def cut_off_after(seconds: float, conn: psycopg.AsyncConnection[Any]) -> Iterator[None]:
     """Hang up on a server that does not answer.
 
     To cancel the task would not do: psycopg then waits for the server to confirm.

@@ -15,6 +15,7 @@ from rendio.edge.keys import KeySet
 from rendio.edge.pool import Database
 from rendio.edge.purchases import Purchases
 from rendio.edge.settings import Settings
+from rendio.edge.turns import Turns
 
 OUTSIDE_SECONDS = 10.0
 OUTSIDE_CONNECTIONS = 20
@@ -24,6 +25,7 @@ OUTSIDE_CONNECTIONS = 20
 class Services:
     settings: Settings
     database: Database
+    turns: Turns
     calls: Calls
     verifier: Verifier
     devices: DeviceCheck | None
@@ -43,21 +45,24 @@ class Services:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Open what the server needs, and close it again."""
-    database = Database(settings)
+    database, turns = Database(settings), Turns(settings)
     limits = httpx.Limits(max_connections=OUTSIDE_CONNECTIONS)
     async with httpx.AsyncClient(timeout=OUTSIDE_SECONDS, limits=limits) as http:
         keys = KeySet(settings.jwks, http) if settings.jwks else None
         await database.open()
+        await turns.open()
         try:
             yield Services(
                 settings,
                 database,
+                turns,
                 Calls(database, Catalogue(database), settings),
                 Verifier(settings.jwt_secret, keys, settings.jwt_audience, settings.jwt_issuer),
                 DeviceCheck.of(settings, http),
                 Purchases.of(settings),
             )
         finally:
+            await turns.close()
             await database.close()
 
 

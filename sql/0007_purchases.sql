@@ -167,7 +167,8 @@ create table public.purchase_revocations (
         check (policy in ('forgive', 'debt', 'block')),
     created_at timestamptz not null,
     primary key (user_id, origin),
-    constraint purchase_revocations_taken_check check (recovered + repaid <= revoked)
+    constraint purchase_revocations_taken_check check (recovered + repaid <= revoked),
+    constraint purchase_revocations_waived_of_check check (waived <= revoked)
 );
 
 alter table public.purchase_revocations enable row level security;

@@ -205,6 +205,10 @@ create function rendio.add_response_headers(p_headers jsonb)
     returns void
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.address_network(p_address text)
+    returns text
+    language plpgsql immutable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.announce_job(p_user_id uuid, p_job_id uuid, p_status rendio.job_status)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
@@ -354,7 +358,15 @@ create function rendio.fold_lots(p_user_id uuid)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.fold_when_behind(p_user_id uuid)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.forfeit_credits(p_user_id uuid, p_at timestamp with time zone)
+    returns void
+    language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.forfeit_sandbox(p_guest_id uuid, p_account_id uuid, p_at timestamp with time zone)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -526,6 +538,10 @@ create function rendio.rate_limit_rule(p_endpoint text)
     returns public.rate_limit_rules
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.reconcile_accounts(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.reconcile_balances(p_from uuid, p_until uuid)
     returns SETOF rendio.discrepancy
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
@@ -555,6 +571,10 @@ create function rendio.reconcile_lot_balances(p_from uuid, p_until uuid)
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.reconcile_lots(p_from uuid, p_until uuid)
+    returns SETOF rendio.discrepancy
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.reconcile_merges(p_from uuid, p_until uuid)
     returns SETOF rendio.discrepancy
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
@@ -641,6 +661,10 @@ create function rendio.revoked_share(p_kind text, p_payload jsonb)
 create function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
     returns integer
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
+
+create function rendio.sandbox_room(p_account_id uuid)
+    returns integer
+    language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
 create function rendio.set_blocked(p_user_id uuid)
     returns void
@@ -925,7 +949,8 @@ create table public.purchase_revocations (
     constraint purchase_revocations_revoked_check CHECK ((revoked >= 0)),
     constraint purchase_revocations_taken_check CHECK (((recovered + repaid) <= revoked)),
     constraint purchase_revocations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT,
-    constraint purchase_revocations_waived_check CHECK ((waived >= 0))
+    constraint purchase_revocations_waived_check CHECK ((waived >= 0)),
+    constraint purchase_revocations_waived_of_check CHECK ((waived <= revoked))
 );
 alter table public.purchase_revocations enable row level security;
 create policy purchase_revocations_select_service on public.purchase_revocations for select to service_role

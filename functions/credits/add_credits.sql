@@ -49,9 +49,7 @@ begin
     );
     if v_first is not null then
         return v_first || jsonb_build_object(
-            'credits_remaining',
-            rendio.available_credits(rendio.require_account(p_user_id), v_now),
-            'replayed', true
+            'credits_remaining', rendio.balance_of(p_user_id), 'replayed', true
         );
     end if;
 
@@ -61,6 +59,9 @@ begin
     v_entry := rendio.post_entry(
         p_user_id, p_amount, p_reason, null, v_now, p_expires_at => p_expires_at
     );
+    if p_expires_at <= v_entry.created_at then -- which is later after the clock went back
+        perform rendio.raise_invalid('p_expires_at', 'after the last entry of the ledger');
+    end if;
     return v_response || jsonb_build_object(
         'credits_remaining', v_entry.balance_after, 'replayed', false
     );

@@ -28,6 +28,8 @@ begin
     loop
         v_until := rendio.chunk_end(v_from, v_last);
         return query select * from rendio.reconcile_balances(v_from, v_until);
+        return query select * from rendio.reconcile_accounts(v_from, v_until);
+        return query select * from rendio.reconcile_merges(v_from, v_until);
         return query select * from rendio.reconcile_chain(v_from, v_until);
         return query select * from rendio.reconcile_jobs(v_from, v_until);
         return query select * from rendio.reconcile_job_status(v_from, v_until);
@@ -47,7 +49,8 @@ $$;
 comment on function public.reconcile_credits(uuid, uuid, uuid) is
 $$Prove that the books agree: a row per discrepancy, none when all is well.
 
-Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and running
+Compares, in one snapshot, every balance with its ledger, an account's state with its ledger, lots
+and debts, what guests gave with what their account got, the ledger's sequence, times and running
 balance, jobs with their charges and refunds, lots, draws and purchases with their entries, refunds
 of purchases with what the stores said; tells credits that a job holds though its time is over, and
 entries in the default partition.

@@ -1,4 +1,5 @@
--- Locks: the submission's claim, the job's row, then the user's (only when credits go back).
+-- Locks: the submission's claim, the job's row, then the user's (only when credits go back, or when
+-- its lots are to be folded).
 -- A webhook never fails on a known job's state, so that the sender stops sending.
 create or replace function public.complete_video_job(
     p_provider text,
@@ -53,6 +54,7 @@ begin
                 v_job.user_id, v_rest, 'partial_refund', v_job.job_id, v_now
             );
         end if;
+        perform rendio.fold_when_behind(v_job.user_id);
         perform rendio.announce_job(v_job.user_id, v_job.job_id, v_job.status);
     elsif v_job.status = 'failed' or v_job.provider_job_id is distinct from p_provider_job_id then
         perform rendio.keep_outcome(

@@ -19,7 +19,8 @@ begin
     v_answer := rendio.rate_limit(
         coalesce('user:' || v_user_id, 'subject:' || left(rendio.client_address(), 255)),
         case
-            when current_setting('request.path', true) like '%/rpc/generate_video_atomic'
+            -- The path is as it came, encoded; no client has a reason to encode a name.
+            when current_setting('request.path', true) ~ '/rpc/(generate_video_atomic$|[^/]*%)'
                 then 'generate'
             else 'general'
         end,

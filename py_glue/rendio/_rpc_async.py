@@ -358,11 +358,12 @@ class AsyncRpc:
     ) -> list[Discrepancy]:
         """Prove that the books agree: a row per discrepancy, none when all is well.
 
-        Compares, in one snapshot, every balance with its ledger, the ledger's sequence, times and
-        running balance, jobs with their charges and refunds, lots, draws and purchases with their
-        entries, refunds of purchases with what the stores said; tells credits that a job holds
-        though its time is over, and entries in the default partition. expected is what the ledger
-        says.
+        Compares, in one snapshot, every balance with its ledger, an account's state with its
+        ledger, lots and debts, what guests gave with what their account got, the ledger's sequence,
+        times and running balance, jobs with their charges and refunds, lots, draws and purchases
+        with their entries, refunds of purchases with what the stores said; tells credits that a job
+        holds though its time is over, and entries in the default partition. expected is what the
+        ledger says.
 
         user_id: one user; None: all. from, until: only users with ids from the one to the other,
             both included. A call holds vacuum back until it ends; a large database is walked in

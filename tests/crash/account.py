@@ -65,9 +65,9 @@ class Account(lot_model.Account):
             other.collect(now, other.ledger[-1].seq)
 
     def merge_into(self, user: UUID, other: "Account", now: int) -> None:
+        self.move_to(other, now)
         other.debts |= self.debts
         self.debts = {}
-        self.move_to(other, now)
         self.merged_into = user
 
     def forfeit(self, now: int) -> None:
@@ -91,24 +91,21 @@ class Account(lot_model.Account):
             self.collect(now)
         elif revoked < debt.revoked:
             back = max(0, debt.recovered + debt.repaid - revoked)
-            unpaid = min(back, debt.repaid)
+            repaid = min(back, debt.repaid)
             debt.revoked = revoked
-            debt.repaid -= unpaid
-            debt.recovered -= back - unpaid
-            if unpaid:
-                self.buy(now, unpaid, "iap_refund_reversed")
-            if unpaid and self.is_deleted:
-                self.forfeit(now)
-            if back > unpaid:
-                self.buy(now, back - unpaid, "iap_refund_reversed", origin)
+            debt.repaid -= repaid
+            debt.recovered -= back - repaid
+            if back:
+                self.buy(now, back, "iap_refund_reversed", origin)
 
     def collect(self, now: int, paid_seq: int | None = None) -> None:
-        """Take what is owed, from what is left of that purchase and from what was paid just now."""
+        """Take what is owed, from what is left of refunded purchases and from what was paid now."""
         owed = [(o, debt) for o, debt in self.debts.items() if debt.owed]
         for origin, debt in sorted(owed, key=lambda pair: (pair[1].created_at, pair[1].origin)):
             self.settle(now)
             for lot in sorted(self.lots, key=lambda x: (x.origin != origin, x.seq, x.n)):
-                pays = lot.seq == paid_seq and lot.kind == "paid" and not debt.is_forgiven
+                may_pay = lot.kind == "paid" and not debt.is_forgiven
+                pays = may_pay and (lot.seq == paid_seq or lot.origin in self.debts)
                 taken = min(debt.owed, lot.remaining) if pays or lot.origin == origin else 0
                 if taken:
                     self._write(now, -taken, "iap_refund", (lot.seq, lot.n))

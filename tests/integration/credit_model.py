@@ -45,11 +45,11 @@ class User:
 
     @property
     def is_blocked(self) -> bool:
-        return any(debt.policy == "block" and debt.open for debt in self.debts.values())
+        return any(debt.policy == "block" and debt.owed for debt in self.debts.values())
 
     @property
     def owed(self) -> int:
-        return sum(debt.open for debt in self.debts.values() if debt.policy != "forgive")
+        return sum(debt.owed for debt in self.debts.values() if debt.policy != "forgive")
 
     @property
     def is_open_guest(self) -> bool:
@@ -73,11 +73,17 @@ class Debt:
     revoked: int = 0
     recovered: int = 0  # of that purchase's own lots
     repaid: int = 0  # of other lots
+    waived: int = 0
     policy: str = "forgive"
 
     @property
     def open(self) -> int:
         return self.revoked - self.recovered - self.repaid
+
+    @property
+    def owed(self) -> int:
+        """What other credits are to pay."""
+        return max(0, self.open - self.waived)
 
 
 @dataclass
@@ -211,10 +217,11 @@ class World:
             if not guest.is_guest:
                 raise Refused("PT409 invalid_transition")
             if owner:
-                self.users[owner].debts |= guest.debts
-                guest.debts = {}
+                self._forfeit_sandbox(guest, owner)
                 guest.merged_into = owner
                 self._pass_on(guest)
+                self.users[owner].debts |= guest.debts
+                guest.debts = {}
             else:
                 owner = self.apples[sub] = user_id
                 guest.is_guest = False
@@ -253,7 +260,8 @@ class World:
         self._forfeit(person)
         person.is_deleted = True
         for debt in person.debts.values():
-            debt.policy = "forgive" if debt.open else debt.policy
+            if debt.policy != "forgive":
+                debt.waived = max(debt.waived, debt.open)
         mine = {d: claim for d, claim in self.devices.items() if claim.owner == person.id}
         self.forgotten |= {device for device, claim in mine.items() if claim.is_granted}
         self.devices = {d: claim for d, claim in self.devices.items() if d not in mine}
@@ -270,13 +278,14 @@ class World:
         request = ("add_credits", amount, reason, expires_at)
         response = {"credits_added": amount}
         if first := self._first(user_id, key, request):
-            today = self.available(self.known(user_id))
-            return first | {"credits_remaining": today, "replayed": True}
+            return first | {"credits_remaining": self._spendable(user_id), "replayed": True}
         if expires_at is not None and expires_at <= self.now:
             raise Refused("PT400 invalid_argument")
         account = self._open(user_id).account
         if amount > 0:
             until = NEVER if expires_at is None else expires_at
+            if until <= account.at:
+                raise Refused("PT400 invalid_argument")
             account.grant(self.now, amount, reason, expires_at=until)
         else:
             self._spend(account, -amount, reason)
@@ -498,7 +507,9 @@ class World:
         if token and not self.is_same(token, user_id):
             raise Refused("PT409 purchase_belongs_to_another_user")
         first = self.purchases.get((environment, transaction))
-        if first and not self.is_same(first.owner, user_id):
+        if first and not (
+            self.is_same(first.owner, user_id) or self.is_same(user_id, first.owner)
+        ):
             raise Refused("PT409 purchase_belongs_to_another_user")
         if first and first.product != product:
             raise Refused("PT422 idempotency_key_reused")
@@ -517,14 +528,32 @@ class World:
         user, credits = self.users[user_id], PRODUCTS[product]
         is_sandbox = environment == "Sandbox"
         if is_sandbox:
-            had = sum(lot.amount for lot in user.account.lots if lot.is_sandbox)
-            cap = SANDBOX_CAP if self.sandbox == "capped" else 0
-            credits = max(0, min(credits, cap - had))
+            room = self._sandbox_room(user.merged_into or user_id)
+            credits = min(credits, room) if self.sandbox == "capped" else 0
         origin = self._grant(user, credits, "iap_purchase", is_sandbox) if credits else None
         sale = Purchase(environment, transaction, user_id, product, credits, origin)
         self.purchases[sale.key] = sale
         self._settle_revocation(sale)
         return sale
+
+    def _sandbox_room(self, account: UUID) -> int:
+        had = sum(
+            sale.credits
+            for sale in self.purchases.values()
+            if sale.environment == "Sandbox" and self.is_same(sale.owner, account)
+        )
+        return max(0, SANDBOX_CAP - had)
+
+    def _forfeit_sandbox(self, guest: User, account: UUID) -> None:
+        """Take from a guest what the account has no room for."""
+        guest.account.settle(self.now)
+        room = self._sandbox_room(account) if self.sandbox == "capped" else NEVER
+        for lot in sorted(guest.account.lots, key=lambda lot: (lot.seq, lot.n)):
+            if lot.is_sandbox and lot.remaining:
+                left = min(lot.remaining, room)
+                room -= left
+                if lot.remaining > left:
+                    guest.account.take(self.now, lot, lot.remaining - left, "credit_expired")
 
     def apply_store_notification(
         self,
@@ -589,18 +618,18 @@ class World:
         debt = user.debts.get(sale.origin) or Debt(sale.origin, self.now)
         if revoked > debt.revoked:
             is_forgiven = is_sandbox or user.is_deleted
+            if debt.policy == "forgive":
+                debt.waived = debt.open
             debt.revoked, debt.policy = revoked, "forgive" if is_forgiven else self.shortfall
             user.debts[sale.origin] = debt
             return -self._collect(user)
         back = max(0, debt.recovered + debt.repaid - revoked)
-        unpaid = min(back, debt.repaid)
-        debt.revoked = revoked
-        debt.repaid -= unpaid
-        debt.recovered -= back - unpaid
-        if unpaid:
-            self._grant(user, unpaid, "iap_refund_reversed", is_sandbox)
-        if back > unpaid:
-            self._grant(user, back - unpaid, "iap_refund_reversed", is_sandbox, sale.origin)
+        repaid = min(back, debt.repaid)
+        debt.revoked, debt.waived = revoked, min(debt.waived, revoked)
+        debt.repaid -= repaid
+        debt.recovered -= back - repaid
+        if back:
+            self._grant(user, back, "iap_refund_reversed", is_sandbox, sale.origin)
         return back
 
     def _grant(
@@ -628,10 +657,15 @@ class World:
                 (lot.origin != debt.origin, lot.seq, lot.n, lot)
                 for lot in user.account.lots
                 if lot.origin == debt.origin
-                or (debt.policy != "forgive" and lot.seq == paid and lot.kind == "paid")
+                or (
+                    debt.policy != "forgive"
+                    and lot.kind == "paid"
+                    and (lot.seq == paid or lot.origin in user.debts)
+                )
             ]
             for *_, lot in sorted(lots, key=lambda lot: lot[:3]):
-                if taken := min(debt.open, lot.remaining):
+                due = debt.open if lot.origin == debt.origin else debt.owed
+                if taken := min(due, lot.remaining):
                     user.account.take(self.now, lot, taken, "iap_refund")
                     if lot.origin == debt.origin:
                         debt.recovered += taken

@@ -156,6 +156,34 @@ def test_a_webhook_meets_a_deletion(app: App, connect: Callable[..., Connection]
     assert total(app) == 0
 
 
+def test_a_repeated_sign_in_waits_for_no_row(app: App, connect: Callable[..., Connection]) -> None:
+    """Whoever credits a merged guest locks guest, then account; a repeat must not hold either.
+
+    Called inside, where a repeat comes that began before the first had ended.
+    """
+    account, guest = account_of(app), app.new_user()
+    app.call("link_apple_account", guest, SUB)
+    crediting = connect(app.url, autocommit=False)
+    crediting.execute("select from public.users where id = any (%s) for update", [[account, guest]])
+    device = connect(app.url)
+    device.execute("set role rendio_owner; set lock_timeout = '5s'")
+    row = device.execute(
+        "select * from rendio.join_apple_account(%s, %s, null, now())", [guest, SUB]
+    ).fetchone()
+    assert row == (account, True)
+    crediting.rollback()
+
+
+def test_a_lost_answer_is_told_to_the_account_too(app: App) -> None:
+    """What was given to a guest is told with what the account has now."""
+    account, guest, key = account_of(app, 10), app.new_user(10), uuid4()
+    first = app.call("add_credits", guest, 5, "promo_grant", key)
+    app.call("link_apple_account", guest, SUB)
+
+    again = app.call("add_credits", guest, 5, "promo_grant", key)
+    assert again == first | {"credits_remaining": app.credits(account), "replayed": True}
+
+
 # --- what follows the guest -----------------------------------------------------------------------
 
 

@@ -151,9 +151,9 @@ def fill(conn: Connection, users: int) -> None:
         from generate_series(1, %(users)s);
 
         insert into public.users (
-            id, credits_remaining, credits_total, ledger_seq, ledger_at, lots_seq
+            id, credits_remaining, credits_total, ledger_seq, created_at, ledger_at, lots_seq
         )
-        select id, 18, 30, 6, now(), 2 from people;
+        select id, 18, 30, 6, now(), now(), 2 from people;
         insert into public.quota_log (
             user_id, seq, created_at, change, balance_after, reason, job_id
         )
@@ -273,7 +273,9 @@ def long_ledger(conn: Connection, entries: int) -> UUID:
     psycopg.ClientCursor(conn).execute(
         """
         insert into public.users (id, credits_total, ledger_seq, created_at, ledger_at)
-        values (%(user)s, %(n)s - 1, %(n)s, '2020-01-01', now());
+        values (
+            %(user)s, %(n)s - 1, %(n)s, '2020-01-01', now() + %(n)s * interval '1 microsecond'
+        );
         insert into public.quota_log (user_id, seq, created_at, change, balance_after, reason)
         select %(user)s, n, now() + n * interval '1 microsecond',
             case n when 1 then %(n)s - 1 else -1 end, %(n)s - n, 'admin_adjustment'

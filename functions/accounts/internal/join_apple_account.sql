@@ -1,6 +1,7 @@
 -- Locks: the Apple id's claim, then the rows of guest and account by their ids, as a batch of a
 -- caller's does, which may hold both. The claim decides the race of two devices: who comes second
 -- finds an account to merge into. A claim that a deletion took away meanwhile is made anew.
+-- A repeat locks neither row: whoever credits a merged guest locks the guest first.
 create or replace function rendio.join_apple_account(
     p_user_id uuid,
     p_apple_sub text,
@@ -32,6 +33,10 @@ begin
         for no key update;
         exit when found;
     end loop;
+    if not v_is_new and rendio.is_same_person(p_user_id, account_id) then
+        replayed := true;
+        return;
+    end if;
     perform from public.users as u
     where u.id in (p_user_id, account_id)
     order by u.id
@@ -41,13 +46,12 @@ begin
         perform rendio.require_account(p_user_id);
     end if;
 
-    replayed := not v_is_new and account_id in (p_user_id, v_user.merged_into);
+    replayed := false;
     if v_is_new then
         perform rendio.upgrade_guest(v_user, p_at);
-    elsif replayed is not true then
+    else
         perform rendio.merge_guest(v_user, account_id, p_at);
     end if;
-    replayed := coalesce(replayed, false);
 end;
 $$;
 

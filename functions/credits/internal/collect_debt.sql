@@ -1,5 +1,7 @@
 -- Locks: the user's row. The purchase's own credits are taken first, down to the last; others pay
--- only what has not been waived.
+-- only what has not been waived: those paid for just now, and those of other purchases that a store
+-- has taken back. What of the latter comes back was lent by another purchase, which paid their
+-- debt: kept, it would outlive the refund of both.
 create or replace function rendio.collect_debt(
     p_debt public.purchase_revocations,
     p_at timestamptz,
@@ -28,7 +30,17 @@ begin
             and g.remaining > 0
             and (
                 g.origin = p_debt.origin
-                or (p_debt.policy <> 'forgive' and g.seq = p_paid_seq and g.kind = 'paid')
+                or (
+                    p_debt.policy <> 'forgive'
+                    and g.kind = 'paid'
+                    and (
+                        g.seq = p_paid_seq
+                        or exists (
+                            select from public.purchase_revocations as r
+                            where r.user_id = g.user_id and r.origin = g.origin
+                        )
+                    )
+                )
             )
         order by g.origin <> p_debt.origin, g.seq, g.n
     loop

@@ -34,8 +34,8 @@ $$;
 comment on function rendio.collect_debts(uuid, timestamptz, bigint) is
 $$Take what a user owes for revoked purchases as far as it is there; returns how much.
 
-p_paid_seq: the ledger entry whose paid lots pay any debt; null: only what is left of each revoked
-purchase itself is taken.$$;
+p_paid_seq: the ledger entry whose paid lots pay any debt; null: only what is left of revoked
+purchases is taken.$$;
 
 revoke execute on function rendio.collect_debts(uuid, timestamptz, bigint)
 from public, anon, authenticated;

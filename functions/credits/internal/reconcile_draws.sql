@@ -23,10 +23,24 @@ begin
         group by q.user_id, q.job_id
     )
 
-    select d.user_id, 'draws_differ_from_charge', coalesce(h.credits, 0), d.credits
+    select
+        coalesce(d.user_id, h.user_id),
+        'draws_differ_from_charge',
+        coalesce(h.credits, 0),
+        coalesce(d.credits, 0)
     from draws as d
-    left join held as h on h.user_id = d.user_id and h.job_id = d.job_id
-    where d.credits <> coalesce(h.credits, 0);
+    full join held as h on h.user_id = d.user_id and h.job_id = d.job_id
+    where coalesce(d.credits, 0) <> coalesce(h.credits, 0)
+        and (
+            d.user_id is not null
+            or exists (
+                select
+                from public.video_jobs as j
+                where j.user_id = h.user_id
+                    and j.job_id = h.job_id
+                    and j.status in ('pending', 'processing')
+            )
+        );
 end;
 $$;
 

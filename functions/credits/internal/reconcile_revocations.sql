@@ -33,6 +33,12 @@ begin
         group by p.owner_id
     ),
 
+    noted as (
+        select r.user_id, r.origin, r.revoked
+        from people as p
+        join public.purchase_revocations as r on r.user_id = p.user_id
+    ),
+
     told as (
         select p.owner_id, g.origin, rendio.revoked_credits(t.credits_added, n.revoked_share) as credits
         from people as p
@@ -51,10 +57,13 @@ begin
     full join recovered as r on r.owner_id = t.owner_id
     where coalesce(t.credits, 0) <> coalesce(r.credits, 0)
     union all
-    select t.owner_id, 'revocation_differs_from_notification', coalesce(t.credits, 0)::bigint,
+    select
+        coalesce(t.owner_id, r.user_id),
+        'revocation_differs_from_notification',
+        coalesce(t.credits, 0)::bigint,
         coalesce(r.revoked, 0)::bigint
     from told as t
-    left join public.purchase_revocations as r on r.user_id = t.owner_id and r.origin = t.origin
+    full join noted as r on r.user_id = t.owner_id and r.origin = t.origin
     where coalesce(t.credits, 0) <> coalesce(r.revoked, 0);
 end;
 $$;

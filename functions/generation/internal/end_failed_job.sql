@@ -34,6 +34,7 @@ begin
     perform rendio.post_entry(
         p_job.user_id, p_job.credits_used, p_reason, p_job.job_id, p_at
     );
+    perform rendio.fold_when_behind(p_job.user_id);
     perform rendio.announce_job(p_job.user_id, p_job.job_id, 'failed');
 end;
 $$;

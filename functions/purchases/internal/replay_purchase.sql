@@ -10,7 +10,9 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not rendio.is_same_person(p_first.user_id, p_user_id) then
+    if not rendio.is_same_person(p_first.user_id, p_user_id)
+        and not rendio.is_same_person(p_user_id, p_first.user_id)
+    then
         perform rendio.raise_foreign_purchase(p_first.transaction_id);
     elsif p_first.product_id <> p_product_id then
         raise sqlstate 'PT422' using

@@ -1,6 +1,6 @@
--- Locks: the caller holds the user's row. What is owed is given up first, then what other credits
--- paid comes back; what was taken of the purchase itself comes back as a lot of its origin, so that
--- the store can take it once more.
+-- Locks: the caller holds the user's row. What is owed is given up first; then what was taken comes
+-- back as a lot of the purchase, so that the store can take it once more. A waiver ends with the
+-- debt that it was given for.
 create or replace function rendio.reverse_revocation(
     p_before public.purchase_revocations,
     p_revoked bigint,
@@ -15,22 +15,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_back bigint := greatest(0, p_before.recovered + p_before.repaid - p_revoked);
-    v_unpaid bigint := least(v_back, p_before.repaid);
+    v_repaid bigint := least(v_back, p_before.repaid);
 begin
     update public.purchase_revocations as r
     set revoked = p_revoked,
-        recovered = r.recovered - (v_back - v_unpaid),
-        repaid = r.repaid - v_unpaid
+        recovered = r.recovered - (v_back - v_repaid),
+        repaid = r.repaid - v_repaid,
+        waived = least(r.waived, p_revoked)
     where r.user_id = p_before.user_id and r.origin = p_before.origin;
     perform rendio.set_blocked(p_before.user_id);
-    if v_unpaid > 0 then
+    if v_back > 0 then
         perform rendio.post_entry(
-            p_before.user_id, v_unpaid, 'iap_refund_reversed', null, p_at, p_is_sandbox
-        );
-    end if;
-    if v_back > v_unpaid then
-        perform rendio.post_entry(
-            p_before.user_id, v_back - v_unpaid, 'iap_refund_reversed', null, p_at, p_is_sandbox,
+            p_before.user_id, v_back, 'iap_refund_reversed', null, p_at, p_is_sandbox,
             p_origin => p_before.origin
         );
     end if;

@@ -1,4 +1,6 @@
--- Locks: the user's row, so that two purchases at once cannot both pass under the cap.
+-- Locks: the user's row, then the account's that it was merged into: two purchases at once cannot
+-- both pass under the cap. The cap is a person's, guests included; a purchase counts once, refunded
+-- and returned or not.
 create or replace function rendio.sandbox_allowance(p_user_id uuid, p_credits integer)
 returns integer
 language plpgsql
@@ -8,25 +10,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_rule text := rendio.setting('sandbox_purchases') #>> '{}';
-    v_granted bigint;
+    v_owner public.users;
 begin
-    perform from public.users as u where u.id = p_user_id for no key update;
-    if not found then
+    if not exists (select from public.users as u where u.id = p_user_id) then
         perform rendio.require_account(p_user_id);
     end if;
+    v_owner := rendio.lock_person(p_user_id);
     if v_rule = 'listed' and rendio.setting('sandbox_testers') ? p_user_id::text then
         return p_credits;
     elsif v_rule = 'capped' then
-        select coalesce(sum(g.amount), 0) into v_granted
-        from public.credit_grants as g
-        where g.user_id = p_user_id and g.is_sandbox;
-        return greatest(
-            0,
-            least(
-                p_credits,
-                coalesce(rendio.setting('sandbox_credit_cap')::integer, 0) - v_granted
-            )
-        );
+        return least(p_credits, rendio.sandbox_room(v_owner.id));
     end if;
     return 0;
 end;

@@ -48,7 +48,13 @@ begin
             p_at
         )
         on conflict (user_id, origin) do update
-        set revoked = excluded.revoked, policy = excluded.policy;
+        set revoked = excluded.revoked,
+            policy = excluded.policy,
+            -- What was forgiven stays so.
+            waived = case r.policy
+                when 'forgive' then r.revoked - r.recovered - r.repaid
+                else r.waived
+            end;
         return -rendio.collect_debts(v_owner.id, p_at);
     elsif v_revoked < v_before.revoked then
         return rendio.reverse_revocation(v_before, v_revoked, p_at, p_claim.environment = 'Sandbox');

@@ -61,6 +61,7 @@ insert into never_raises values
 ('rendio.credit_purchase', 'rendio.post_entry', 'account_merged', 'passed on to the account'),
 ('rendio.apply_charge', 'rendio.credit_purchase', 'user_not_found', 'the user was found'),
 ('rendio.collect_debt', 'rendio.post_entry', null, 'takes what the locked lots hold'),
+('rendio.forfeit_sandbox', 'rendio.post_entry', null, 'takes what the locked lots hold'),
 ('rendio.reverse_revocation', 'rendio.post_entry', null,
  'gives, to the locked row of a user that is not merged; a closed account passes it on'),
 ('rendio.post_entry', 'rendio.refuse_entry', 'account_blocked', 'asked for spending alone'),

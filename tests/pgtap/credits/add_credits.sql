@@ -2,7 +2,7 @@
 begin;
 set local timezone = 'UTC';
 set local datestyle = 'iso';
-select plan(58);
+select plan(59);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -290,6 +290,18 @@ do $$ begin
     perform rendio.ensure_partitions();
 end $$;
 
+-- A clock that went back does not know that the ledger has passed an end.
+do $$ begin
+    perform public.device_check('cccccccc-0000-4000-8000-000000000001', 'cyd-phone');
+    update public.users set ledger_at = rendio.clock() + interval '1 hour'
+    where id = 'cccccccc-0000-4000-8000-000000000001';
+end $$;
+select throws_ok(
+    $$ select public.add_credits('cccccccc-0000-4000-8000-000000000001', 5, 'promo_grant',
+       gen_random_uuid(), rendio.clock() + interval '1 hour') $$,
+    'PT400', 'invalid_argument', 'what would be lost when it comes is not given'
+);
+
 update public.users set merged_into = 'bbbbbbbb-0000-4000-8000-000000000001'
 where id = 'aaaaaaaa-0000-4000-8000-000000000001';
 select throws_ok(
@@ -322,7 +334,10 @@ select throws_ok(
 );
 reset role;
 
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+select is_empty(
+    $$ select * from public.reconcile_credits() where problem <> 'closed_account_holds_credits' $$,
+    'the books agree, but for Ada''s, who was closed by hand'
+);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- The proof that the books agree, and what it says when somebody cooks them.
 begin;
-select plan(43);
+select plan(52);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -110,14 +110,15 @@ select is(
 select is(
     pg_temp.said_after($$ update public.quota_log set created_at = '2030-01-14'
         where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and seq = 2 $$),
-    '{ledger_time_runs_backwards 1 2}', 'an entry that was dated back'
+    '{"ledger_outside_of_its_times 0 9","ledger_time_runs_backwards 1 2"}',
+    'an entry that was dated back'
 );
 select is(
     pg_temp.said_after($$ insert into public.quota_log
         (user_id, seq, created_at, balance_after, change, reason)
         values ('aaaaaaaa-0000-4000-8000-000000000001', 9, '2030-02-02', 79, 1, 'promo_grant') $$),
     '{balance_differs_from_ledger 79 78,credits_total_differs_from_ledger 86 85,
-      ledger_entry_missing 10 9,"lot_differs_from_ledger 1"}',
+      ledger_entry_missing 10 9,ledger_outside_of_its_times 0 9,"lot_differs_from_ledger 1"}',
     'a number used twice'
 );
 select is(
@@ -156,7 +157,8 @@ select is(
         update public.users as u
         set credits_remaining = t.balance_after, ledger_seq = t.seq
         from twice as t where u.id = t.user_id $$),
-    '{refund_exceeds_charge 4 8}', 'a job that was given back twice'
+    '{ledger_outside_of_its_times 0 10,refund_exceeds_charge 4 8}',
+    'a job that was given back twice'
 );
 select is(
     pg_temp.said_after($$ insert into public.video_jobs_archive
@@ -195,7 +197,8 @@ select is(
         select id, ledger_seq + 1, '2029-01-01', 78, -1, 'admin_adjustment' from public.users
         where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
     '{balance_after_differs_from_chain 77 78,balance_differs_from_ledger 77 78,
-      entries_in_default_partition 0 1,ledger_seq_differs_from_ledger 10 9,
+      entries_in_default_partition 0 1,ledger_outside_of_its_times 0 9,
+      ledger_seq_differs_from_ledger 10 9,
       ledger_time_runs_backwards 9 10}',
     'an entry of a month that has no partition'
 );
@@ -203,6 +206,49 @@ select is(
     pg_temp.said_after($$ update public.video_jobs set times_out_at = '2030-01-31 23:00:00+00'
         where prompt = 'A plane.' $$),
     '{hold_older_than_sweep 0 4}', 'a job that nobody swept'
+);
+select is(
+    pg_temp.said_after($$ update public.users set deleted_at = now()
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{closed_account_holds_credits 0 78}', 'a deleted account that has credits'
+);
+select is(
+    pg_temp.said_after($$ update public.users set is_blocked = true
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{blocked_differs_from_debts 0 0}', 'who is blocked and owes nothing'
+);
+select is(
+    pg_temp.said_after($$ update public.credit_grants set expires_at = '2030-02-03'
+        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and seq = 3 $$),
+    '{expiry_is_not_watched 0 78}', 'a lot that nobody will see end'
+);
+select is(
+    pg_temp.said_after($$ update public.users set ledger_at = '2030-01-20'
+        where id = 'aaaaaaaa-0000-4000-8000-000000000001' $$),
+    '{ledger_outside_of_its_times 0 9}', 'a ledger that ends later than its account knows'
+);
+select is(
+    pg_temp.said_after($$ update public.users set merged_into
+        = 'aaaaaaaa-0000-4000-8000-000000000001'
+        where id = 'bbbbbbbb-0000-4000-8000-000000000001' $$),
+    '{closed_account_holds_credits 0 10,"… and something else for Ada alone"}',
+    'a guest that was merged and kept its credits'
+);
+select is(
+    pg_temp.said_after($$ update public.quota_log set reason = 'guest_merge_in'
+        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and seq = 2 $$),
+    '{merges_differ 0 5}', 'credits that came from no guest'
+);
+select is(
+    pg_temp.said_after($$ update public.quota_log set is_sandbox = false
+        where user_id = 'aaaaaaaa-0000-4000-8000-000000000001' and is_sandbox $$),
+    '{purchase_of_another_environment 50 50}', 'what the sandbox gave, as if it had been paid for'
+);
+select is(
+    pg_temp.said_after($$ insert into public.purchase_revocations
+        (user_id, origin, revoked, policy, created_at)
+        values ('aaaaaaaa-0000-4000-8000-000000000001', gen_random_uuid(), 5, 'debt', now()) $$),
+    '{revocation_differs_from_notification 0 5}', 'a debt for no purchase'
 );
 -- Folded lots, and what open jobs drew from them: the plane still runs.
 do $$ begin
@@ -235,9 +281,13 @@ select is(
     '{draws_differ_from_charge 4 5}', 'a job that could return more than it took'
 );
 select is(
+    pg_temp.said_after($$ delete from public.credit_draws $$),
+    '{draws_differ_from_charge 4 0}', 'a job that could return less than it took'
+);
+select is(
     pg_temp.said_after($$ update public.credit_draws
         set job_id = 'dddddddd-0000-4000-8000-000000000001' $$),
-    '{draws_differ_from_charge 0 4}', 'draws of a job that never was'
+    '{draws_differ_from_charge 0 4,draws_differ_from_charge 4 0}', 'draws of a job that never was'
 );
 select is(
     pg_temp.said_after($$ insert into public.credit_grants

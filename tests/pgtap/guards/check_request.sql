@@ -1,6 +1,6 @@
 -- What PostgREST calls before it serves a request.
 begin;
-select plan(15);
+select plan(16);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -60,6 +60,12 @@ select is(
     current_setting('response.headers')::jsonb,
     '[{"RateLimit-Limit": "3"}, {"RateLimit-Reset": "20"}, {"RateLimit-Remaining": "2"}]',
     'and is told what is left'
+);
+
+set local request.jwt.claims = '{"sub": "cccccccc-0000-4000-8000-000000000001"}';
+select is(
+    pg_temp.requests(4, '/rpc/generate%5Fvideo_atomic'), 3,
+    'a name in another writing is counted as the dearest'
 );
 
 -- Without a user, by address.

@@ -252,7 +252,7 @@ do $$ begin
         gen_random_uuid());
 end $$;
 select is(
-    pg_temp.has('d'), '{"credits_remaining": 10, "credits_owed": 50, "is_blocked": true}',
+    pg_temp.has('d'), '{"credits_remaining": 8, "credits_owed": 48, "is_blocked": true}',
     'or the debtor may spend nothing until it is paid'
 );
 select throws_ok(

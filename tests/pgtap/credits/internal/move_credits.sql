@@ -90,7 +90,10 @@ select is(
      where user_id = 'aaaaaaaa-0000-4000-8000-000000000002'),
     0::numeric, 'the guest''s lots are empty'
 );
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+select is_empty(
+    $$ select * from public.reconcile_credits() where problem <> 'merges_differ' $$,
+    'the books agree, but for the merge, which rendio.merge_guest notes'
+);
 
 -- Nothing to move.
 do $$ begin

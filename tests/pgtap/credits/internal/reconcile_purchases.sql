@@ -10,7 +10,7 @@ insert into public.quota_log (user_id, seq, created_at, balance_after, change, r
 insert into public.iap_transactions
     (store, environment, transaction_id, user_id, product_id, credits_added, ledger_seq,
      purchased_at, created_at)
-select 'app_store', 'Sandbox', id, user_id::uuid, 'credits_20', credits, seq, now(), now()
+select 'app_store', 'Production', id, user_id::uuid, 'credits_20', credits, seq, now(), now()
 from (values
     ('1', 'aaaaaaaa-0000-4000-8000-000000000001', 20, 1),
     ('2', 'aaaaaaaa-0000-4000-8000-000000000001', 0, null),

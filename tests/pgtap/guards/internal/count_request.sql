@@ -1,6 +1,6 @@
 -- One statement counts a call and decides about it.
 begin;
-select plan(9);
+select plan(12);
 
 set local timezone = 'UTC';
 create function pg_temp.counted(p_subject text, p_cost integer, p_at text) returns text
@@ -37,6 +37,18 @@ select is_empty(
     $$ select from public.rate_limits where subject = 'b' $$, 'and are not remembered'
 );
 select is(pg_temp.counted('c', 4, '08:00:00'), 't until 08:01:00', 'four do');
+
+-- What an earlier rule, or a later clock, left behind is no debt.
+insert into public.rate_limits (subject, endpoint, full_at)
+values ('d', 'story', '2030-01-16 08:00:00+00');
+select is(pg_temp.counted('d', 1, '08:00:00'), 't until 08:00:15', 'a day too much is forgotten');
+select is(pg_temp.counted('d', 4, '08:00:00'), 'f until 08:00:15', 'what came since is not');
+insert into public.rate_limits (subject, endpoint, full_at)
+values ('e', 'story', '2030-01-15 08:01:30+00');
+select is(
+    pg_temp.counted('e', 1, '08:00:00'), 'f until 08:01:30',
+    'what a caller of a moment later may have used is not forgotten'
+);
 
 select * from finish();
 rollback;

@@ -181,7 +181,11 @@ select results_eq(
     $$ values (20, 0::bigint) $$, 'what a deleted account bought is nobody''s'
 );
 
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+select is_empty(
+    $$ select * from public.reconcile_credits()
+       where problem <> 'revocation_differs_from_notification' $$,
+    'the books agree, but for Ben''s debt, of which no store has told'
+);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- The answer to a purchase that was recorded before.
 begin;
-select plan(5);
+select plan(6);
 
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
@@ -37,6 +37,18 @@ select is(
     '{"credits_added": 20, "credits_remaining": 10, "replayed": true}',
     'the account gets the answer, with its own credits'
 );
+do $$ begin
+    perform public.record_iap_purchase('cccccccc-0000-4000-8000-000000000001', 'app_store',
+        'Production', 'by-account', 'credits_20');
+end $$;
+select is(
+    rendio.replay_purchase(
+        (select t from public.iap_transactions as t where t.transaction_id = 'by-account'),
+        'aaaaaaaa-0000-4000-8000-000000000001', 'credits_20'
+    ) ->> 'replayed',
+    'true', 'so does the guest of what the account has bought'
+);
+delete from public.iap_transactions where transaction_id = 'by-account';
 do $$ begin
     update public.users set deleted_at = now() where id = 'cccccccc-0000-4000-8000-000000000001';
 end $$;

@@ -171,11 +171,10 @@ select results_eq(
        join public.quota_log as p on p.user_id = q.user_id and p.seq = 2
        where q.user_id = 'dddddddd-0000-4000-8000-000000000001' and q.seq > 6 order by q.seq $$,
     $$ values
-       (8::bigint, 'iap_refund_reversed', timestamptz '2030-01-16 08:00:00+00', 'paid', false,
-        true),
-       (7, 'iap_refund_reversed', '2030-01-16 08:00:00+00', 'paid', false, true),
-       (3, 'iap_refund_reversed', '2030-01-16 08:00:00+00', 'paid', true, false) $$,
-    'what others paid is bought, but of this purchase no more'
+       (8::bigint, 'iap_refund_reversed', timestamptz '2030-01-16 08:00:00+00', 'paid', true,
+        false),
+       (10, 'iap_refund_reversed', '2030-01-16 08:00:00+00', 'paid', true, false) $$,
+    'whoever paid, it is bought, and of this purchase'
 );
 
 -- The store takes all of it once more.
@@ -186,15 +185,19 @@ do $$ begin
 end $$;
 select results_eq(
     $$ select * from account where who = 'd' $$,
-    $$ values ('d', 20::bigint, 5::bigint, 0::bigint, false, 50::bigint) $$,
-    'then the purchase gives its own five again, and nothing of the others'
+    $$ values ('d', 20::bigint, 20::bigint, 0::bigint, false, 35::bigint) $$,
+    'then the purchase gives all that came back'
 );
 select is(
-    pg_temp.revert('dddddddd-0000-4000-8000-000000000001', 0), 5::bigint,
-    'and the five come back again'
+    pg_temp.revert('dddddddd-0000-4000-8000-000000000001', 0), 20::bigint,
+    'and it comes back again'
 );
 
-select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+select is_empty(
+    $$ select * from public.reconcile_credits()
+       where problem <> 'revocation_differs_from_notification' $$,
+    'the books agree, but for debts of which no store has told'
+);
 
 select * from finish();
 rollback;

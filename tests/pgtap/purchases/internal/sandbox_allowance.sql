@@ -5,8 +5,9 @@ select plan(16);
 do $$ begin
     perform public.device_check('aaaaaaaa-0000-4000-8000-000000000001', 'ada-phone');
     perform public.device_check('bbbbbbbb-0000-4000-8000-000000000001', 'ben-phone');
-    perform rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 70, 'iap_purchase', null,
-        rendio.clock(), true);
+    perform public.record_iap_purchase('aaaaaaaa-0000-4000-8000-000000000001', 'app_store',
+        'Sandbox', id, product)
+    from (values ('1', 'credits_50'), ('2', 'credits_20')) as t (id, product);
 end $$;
 create function pg_temp.allowance(p_user_id uuid, p_credits integer) returns integer
 language sql volatile as $$ select rendio.sandbox_allowance(p_user_id, p_credits) $$;

@@ -1,7 +1,7 @@
 -- What the store last said of a purchase is made true: credits are taken, or given back.
 begin;
 set local timezone = 'UTC';
-select plan(59);
+select plan(67);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -277,18 +277,18 @@ select results_eq(
     'so that nothing was taken'
 );
 select is(
-    pg_temp.say('t7', 100000, '2030-01-18'), -5::bigint,
-    'refunded again, the purchase has its five'
+    pg_temp.say('t7', 100000, '2030-01-18'), -20::bigint,
+    'refunded again, it gives what came back'
 );
 select results_eq(
-    'select * from fay', $$ values (20::bigint, 5::bigint, 0::bigint, 50::bigint) $$,
-    'and fifteen are owed again'
+    'select * from fay', $$ values (20::bigint, 20::bigint, 0::bigint, 35::bigint) $$,
+    'and nothing is owed'
 );
 select is(pg_temp.say('t8', 100000, '2030-01-19'), -35::bigint, 'of t8 there are thirty-five');
 do $$ begin perform pg_temp.say('t8', 0, '2030-01-20'); end $$;
 select results_eq(
-    'select * from fay', $$ values (20::bigint, 5::bigint, 15::bigint, 35::bigint) $$,
-    'given back, they pay what is owed for t7'
+    'select * from fay', $$ values (20::bigint, 20::bigint, 0::bigint, 35::bigint) $$,
+    'and they come back'
 );
 
 -- Gil has spent all, his 10 and 20 (t9), when the store takes a half back, and is forgiven that.
@@ -323,8 +323,77 @@ select is(pg_temp.say('t9', 50000, '2030-01-18'), 0::bigint, 'six fewer are not 
 select is(pg_temp.say('t9', 0, '2030-01-19'), 6::bigint, 'what was paid comes back');
 do $$ begin perform pg_temp.say('t9', 100000, '2030-01-20'); end $$;
 select is(
-    rendio.credits_owed('12121212-0000-4000-8000-000000000001'), 10::bigint,
-    'and refunded again he owes what was not forgiven'
+    rendio.credits_owed('12121212-0000-4000-8000-000000000001'), 14::bigint,
+    'and refunded again he owes all but that: the waiver has ended with its debt'
+);
+
+-- Hal's 20 of q1 are held by jobs when the store takes them back; the 20 of q2 pay. Then the jobs
+-- fail, and the store takes q2 back too: nothing was used, nothing is paid.
+create temp table hals (job_id uuid);
+do $$
+declare
+    v_hal uuid := '23232323-0000-4000-8000-000000000002';
+begin
+    perform public.device_check(v_hal, 'hal-phone');
+    perform public.add_credits(v_hal, -10, 'admin_adjustment', gen_random_uuid());
+    perform public.record_iap_purchase(v_hal, 'app_store', 'Production', 'q1', 'credits_20');
+    insert into hals
+    select (public.generate_video_atomic(v_hal, '5f3b1e70-0000-4000-8000-000000000001',
+        'A boat.', null, gen_random_uuid()) ->> 'job_id')::uuid
+    from generate_series(1, 5);
+    perform pg_temp.say('q1', 100000, '2030-01-16');
+    perform public.record_iap_purchase(v_hal, 'app_store', 'Production', 'q2', 'credits_20');
+end $$;
+create temp view hal as
+select b.credits, rendio.credits_owed('23232323-0000-4000-8000-000000000002') as owed
+from balances as b
+where b.who = '22';
+select results_eq('select * from hal', $$ values (0::bigint, 0::bigint) $$, 'q2 has paid q1');
+do $$ begin
+    perform public.cancel_video_job('23232323-0000-4000-8000-000000000002', job_id) from hals;
+end $$;
+select results_eq('select * from hal', $$ values (20::bigint, 0::bigint) $$, 'the jobs pay back');
+select is(pg_temp.say('q2', 100000, '2030-01-17'), -20::bigint, 'which the store gets for q2');
+select results_eq('select * from hal', $$ values (0::bigint, 0::bigint) $$, 'and Hal has nothing');
+
+-- Ivy has spent q3 when the store takes it back; q4 pays, the store returns q3 and takes q4 back.
+do $$
+declare
+    v_ivy uuid := '34343434-0000-4000-8000-000000000003';
+begin
+    perform public.device_check(v_ivy, 'ivy-phone');
+    perform public.record_iap_purchase(v_ivy, 'app_store', 'Production', 'q3', 'credits_20');
+    perform public.add_credits(v_ivy, -30, 'admin_adjustment', gen_random_uuid());
+    perform pg_temp.say('q3', 100000, '2030-01-16');
+    perform public.record_iap_purchase(v_ivy, 'app_store', 'Production', 'q4', 'credits_20');
+    perform pg_temp.say('q3', 0, '2030-01-17');
+end $$;
+select is(pg_temp.say('q4', 100000, '2030-01-18'), -20::bigint, 'what q4 had lent is taken for it');
+select results_eq(
+    $$ select credits, rendio.credits_owed('34343434-0000-4000-8000-000000000003')
+       from balances where who = '33' $$,
+    $$ values (0::bigint, 0::bigint) $$, 'Ivy has used what she has paid for'
+);
+
+-- Jo has spent all of q5. Half of it is forgiven by the policy of the day; the other half is not.
+update public.app_settings set value = '"forgive"' where key = 'refund_shortfall';
+do $$
+declare
+    v_jo uuid := '45454545-0000-4000-8000-000000000004';
+begin
+    perform public.device_check(v_jo, 'jo-phone');
+    perform public.record_iap_purchase(v_jo, 'app_store', 'Production', 'q5', 'credits_20');
+    perform public.add_credits(v_jo, -30, 'admin_adjustment', gen_random_uuid());
+    perform pg_temp.say('q5', 50000, '2030-01-16');
+end $$;
+select is(
+    rendio.credits_owed('45454545-0000-4000-8000-000000000004'), 0::bigint, 'the half is forgiven'
+);
+update public.app_settings set value = '"debt"' where key = 'refund_shortfall';
+do $$ begin perform pg_temp.say('q5', 100000, '2030-01-17'); end $$;
+select is(
+    rendio.credits_owed('45454545-0000-4000-8000-000000000004'), 10::bigint,
+    'and stays so when the rest is owed'
 );
 
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');

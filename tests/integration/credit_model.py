@@ -507,9 +507,7 @@ class World:
         if token and not self.is_same(token, user_id):
             raise Refused("PT409 purchase_belongs_to_another_user")
         first = self.purchases.get((environment, transaction))
-        if first and not (
-            self.is_same(first.owner, user_id) or self.is_same(user_id, first.owner)
-        ):
+        if first and not (self.is_same(first.owner, user_id) or self.is_same(user_id, first.owner)):
             raise Refused("PT409 purchase_belongs_to_another_user")
         if first and first.product != product:
             raise Refused("PT422 idempotency_key_reused")

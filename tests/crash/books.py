@@ -100,10 +100,10 @@ class Family:
             return False
         if must is None and self._is_surely_undone(call, facts):
             return False
-        # A call that writes nothing can settle expiry, or open a debt, all the same: of what was
-        # written in its own hour, what fits without it came before it.
+        # A call that writes nothing can settle expiry, or open a debt, all the same: what
+        # maintenance wrote that fits without it came before it, or might have.
         at = self._hours(call.at)
-        while self._book_maintenance(facts, before=at) or self._book_written(facts, before=at + 1):
+        while self._book_maintenance(facts, before=at) or self._book_written(facts):
             pass
         before = self._entries()
         while not self._played(lambda state: self._apply(call, state, facts), facts):
@@ -143,7 +143,7 @@ class Family:
             for user, rest in self._rests(facts)
         )
 
-    def _book_written(self, facts: Facts, before: int) -> bool:
+    def _book_written(self, facts: Facts, before: int = lot_model.NEVER) -> bool:
         """Play maintenance that is what a ledger goes on with."""
         return any(
             rest[0].at < before and self._played(self._maintenance(user, rest[0], facts), facts)

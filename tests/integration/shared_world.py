@@ -58,6 +58,7 @@ begin
     set times_out_at = 'infinity', lease_expires_at = 'infinity',
         completed_at = greatest(j.completed_at, now())
     where j.user_id = any(p_people);
+    update public.credit_grants as g set expires_at = 'infinity' where g.user_id = any(p_people);
     update public.users as u set next_expiry_at = 'infinity' where u.id = any(p_people);
     delete from public.idempotency_log as l where l.user_id = any(p_people);
 end;

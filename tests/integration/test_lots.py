@@ -61,7 +61,7 @@ class Played:
             with self.conn.transaction():
                 row = self.conn.execute(f"select public.{rpc}({marks})", args).fetchone()
         except psycopg.Error as error:
-            if error.sqlstate != "PT402":
+            if error.sqlstate not in ("PT400", "PT402"):  # over when it is given, too little
                 raise
             return None
         assert row
@@ -159,9 +159,10 @@ def apply_to_model(
     try:
         match step:
             case ("grant", amount, life):
-                account.grant(
-                    now, amount, "promo_grant", expires_at=now + life if life else lot_model.NEVER
-                )
+                until = now + life if life else lot_model.NEVER
+                if until <= account.at:  # which stands still while the clock is behind it
+                    raise lot_model.Refused
+                account.grant(now, amount, "promo_grant", expires_at=until)
             case ("buy",):
                 account.grant(now, 20, "iap_purchase", priority=lot_model.PAID)
             case ("take", amount):

@@ -5,15 +5,17 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event
 from time import sleep
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import jwt
 import psycopg
 import pytest
-from edge_server import COST, MODEL, SERVICE, Edge, as_user, bearer, running, token
+from edge_server import COST, MODEL, SERVICE, Edge, as_user, bearer, running, token, until
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from rendio.edge import pool
@@ -26,6 +28,13 @@ pytestmark = [pytest.mark.once, pytest.mark.shapeless]
 RPC = "/rest/v1/rpc/get_user_credits"
 ENDPOINT = "/functions/v1/generate-video"
 FIELDS = {"code", "message", "details", "hint"}
+LONG = """
+create or replace function public.edge_long(p_size integer) returns text language sql immutable
+begin atomic
+    select repeat('a', p_size);
+end;
+grant execute on function public.edge_long(integer) to anon
+"""
 LEAKS = ("Traceback", "psycopg", "site-packages", ".py", "postgresql://")
 
 
@@ -95,8 +104,21 @@ def test_a_body_of_50_mb(edge: Edge, path: str) -> None:
     assert edge.http.get("/healthz").is_success
 
 
+def test_a_body_is_small_unless_it_is_told_otherwise(
+    edge: Edge, start: Callable[..., Edge]
+) -> None:
+    """Whoever is at work on a body keeps all others waiting."""
+    body = b'{"p_user_id": [' + b"[]," * 50_000 + b"1]}"
+    for path in (RPC, ENDPOINT):
+        answer = edge.http.post(path, content=body, headers=SERVICE)
+        assert (answer.status_code, checked(answer)["message"]) == (413, "payload_too_large")
+        assert json.loads(answer.json()["details"])["limit"] == 128 * 1024
+    patient = start(body_limit=1024 * 1024)
+    assert patient.http.post(RPC, content=body, headers=SERVICE).status_code == 400
+
+
 def test_json_that_is_none(edge: Edge) -> None:
-    deep = b'{"p_settings": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    deep = b'{"p_settings": ' + b"[" * 60_000 + b"]" * 60_000 + b"}"
     for body in (
         b"{",
         b"\xff\xfe",
@@ -174,6 +196,25 @@ def test_unknown_arguments(edge: Edge) -> None:
     assert json.loads(answer.json()["details"])["argument"] == "setings"
 
 
+def test_names_that_are_no_text(edge: Edge) -> None:
+    """Half of a surrogate pair: JSON can name it, UTF-8 cannot."""
+    for body in (b'{"\\ud800": 1}', b'[{"\\udfff": 1}]'):
+        answer = edge.http.post(RPC, content=body, headers=SERVICE)
+        assert (answer.status_code, checked(answer)["code"]) == (404, "PGRST202")
+        assert "\\ud" in answer.text
+        answer = edge.http.post("/functions/v1/get-video-jobs", content=body, headers=SERVICE)
+        assert answer.status_code == 400
+        checked(answer)
+
+
+def test_an_answer_repeats_little_of_what_was_sent(edge: Edge) -> None:
+    for names in (["a" * 100_000], [f"a{number}" for number in range(10_000)]):
+        answer = edge.rpc("get_models", dict.fromkeys(names, 1))
+        assert (answer.status_code, checked(answer)["code"]) == (404, "PGRST202")
+        assert len(answer.content) < 2000
+    assert len(edge.rpc("a" * 60_000).content) < 2000
+
+
 def test_names_that_are_no_functions(edge: Edge) -> None:
     for name in ("%00", "a%22b", "é", "a" * 5000, "..%2Fhealthz", "%ff"):
         answer = edge.http.post(f"/rest/v1/rpc/{name}", json={}, headers=SERVICE)
@@ -208,6 +249,34 @@ def test_slow_clients_are_sent_away(start: Callable[..., Edge]) -> None:
         assert late.startswith(b"HTTP/1.1 408 ")
         assert b"PGRST102" in late
     assert edge.http.get("/healthz").is_success
+
+
+@contextmanager
+def deaf(edge: Edge) -> Iterator[socket.socket]:
+    """Yield a connection that takes next to nothing of what it is sent, at both ends."""
+    listener = edge.server.servers[0].sockets[0]
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # each connection's, from now on
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        connection.connect(("127.0.0.1", edge.port))
+        yield connection
+
+
+@pytest.mark.parametrize("size", [40_000, 4_000_000])
+def test_who_takes_no_answer_is_sent_away(
+    start: Callable[..., Edge], edge_db: str, size: int
+) -> None:
+    """Whether or not the server had to wait before it had handed over all of the answer."""
+    with psycopg.connect(edge_db, autocommit=True) as conn:
+        conn.execute(LONG)
+    edge = start(answer_seconds=0.3)
+    path, state = f"/rest/v1/rpc/edge_long?p_size={size}", edge.server.server_state
+    with httpx.Client() as patient:
+        assert len(patient.get(f"{edge.url}{path}").content) > size
+    with deaf(edge) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        until(lambda: state.total_requests == 2)
+        until(lambda: not state.connections and not state.tasks)
 
 
 # --- a database that is not there -----------------------------------------------------------------

@@ -34,7 +34,7 @@ def configuration(settings: Settings, host: str, port: int) -> uvicorn.Config:
         create_app(settings),
         host=host,
         port=port,
-        http=_patient(settings.header_seconds),
+        http=_patient(settings.header_seconds, settings.answer_seconds),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -60,37 +60,54 @@ def raise_descriptor_limit() -> int:
     return soft
 
 
-def _patient(seconds: float) -> type[H11Protocol]:
-    """Return uvicorn's protocol with a limit to how long a request's head may take.
+def _patient(head_seconds: float, answer_seconds: float) -> type[H11Protocol]:
+    """Return uvicorn's protocol with limits to how long a request's head and an answer may take.
 
-    Without it a client that sends a byte a minute, or nothing, keeps its socket for ever.
+    Without them a client that sends a byte a minute, or nothing, keeps its socket for ever; and one
+    that takes no answer keeps the answer too, also when the server has closed the connection.
     """
 
     class Patient(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
+        _answer_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # to be told of whatever is not taken
             self._watch()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._answer_timer = self.loop.call_later(answer_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._forget_answer()
+            super().resume_writing()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._watch()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
+            self._forget_head()
+            self._forget_answer()
             super().connection_lost(exc)
 
         def _watch(self) -> None:
             is_waiting = self.cycle is None or self.cycle.response_complete
             if not is_waiting:
-                self._forget()
+                self._forget_head()
             elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(seconds, self.transport.close)
+                self._head_timer = self.loop.call_later(head_seconds, self.transport.close)
 
-        def _forget(self) -> None:
+        def _forget_head(self) -> None:
             if self._head_timer:
                 self._head_timer.cancel()
                 self._head_timer = None
+
+        def _forget_answer(self) -> None:
+            if self._answer_timer:
+                self._answer_timer.cancel()
+                self._answer_timer = None
 
     return Patient

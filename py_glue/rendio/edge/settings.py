@@ -77,9 +77,10 @@ class Settings:
     statement_seconds: Mapping[str, float] = field(
         default_factory=lambda: {"anon": 3, "authenticated": 8, "service_role": 30}
     )
-    body_limit: int = 1024 * 1024
+    body_limit: int = 128 * 1024
     body_seconds: float = 10
     header_seconds: float = 10
+    answer_seconds: float = 30
     stop_seconds: int = 10
     pre_request: str | None = None
     trusted_proxies: str | None = None
@@ -130,9 +131,10 @@ class _Reader:
             pool_queue=self._whole("RENDIO_POOL_QUEUE", 50),
             pool_seconds=self._number("RENDIO_POOL_SECONDS", 3, 0.001),
             statement_seconds=seconds,
-            body_limit=self._whole("RENDIO_BODY_LIMIT", 1024 * 1024),
+            body_limit=self._whole("RENDIO_BODY_LIMIT", 128 * 1024),
             body_seconds=self._number("RENDIO_BODY_SECONDS", 10, 0.001),
             header_seconds=self._number("RENDIO_HEADER_SECONDS", 10, 0.001),
+            answer_seconds=self._number("RENDIO_ANSWER_SECONDS", 30, 0.001),
             stop_seconds=self._whole("RENDIO_STOP_SECONDS", 10),
             pre_request=self._pre_request(),
             trusted_proxies=self._text("RENDIO_TRUSTED_PROXIES"),

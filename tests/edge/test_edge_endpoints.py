@@ -1,5 +1,6 @@
 """The plans' endpoints: their fields, the models' ETag, purchases that the App Store signed."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -56,12 +57,17 @@ def test_the_user_is_the_tokens(edge: Edge) -> None:
     key = {"Idempotency-Key": str(uuid4())}
     assert slug(edge.endpoint("generate-video", given, as_user(mine) | key))[0] == 403
     assert slug(edge.endpoint("generate-video", given, key))[0] == 403
+    named = given | {"user_id": str(mine).upper()}
+    assert edge.endpoint("generate-video", named, as_user(mine) | key).status_code == 200
     without = {name: value for name, value in given.items() if name != "user_id"}
     nobody = edge.endpoint("generate-video", without, key)
     assert slug(nobody) == (401, "not_authenticated")
     assert nobody.headers["WWW-Authenticate"] == "Bearer"
     assert slug(edge.endpoint("generate-video", without, SERVICE | key))[0] == 400
     assert edge.endpoint("generate-video", given, SERVICE | key).json()["credits_used"] == COST
+    for odd in ("", "x", 5, [], {}):
+        answer = edge.endpoint("generate-video", given | {"user_id": odd}, as_user(mine))
+        assert slug(answer) == (403, "not_your_account")
 
 
 def test_jobs_are_listed_by_the_page(edge: Edge) -> None:
@@ -182,6 +188,26 @@ def test_what_apple_did_not_sign_brings_nothing(store: Edge, chain: Chain) -> No
         assert slug(answer) == expected
     left = store.rpc("get_user_credits", {"p_user_id": str(user)}, SERVICE).json()
     assert left["credits_remaining"] == 10
+
+
+def test_an_environment_that_is_no_text(store: Edge) -> None:
+    """Nobody has signed it yet when it is read: it says whose signature is asked for."""
+    user = store.new_user()
+    deep = "[" * 20_000 + "]" * 20_000
+    for payload in (
+        '{"environment": []}',
+        '{"environment": {"a": 1}}',
+        '{"data": {"environment": []}}',
+        f'{{"environment": {deep}}}',
+        f'{{"a": {deep}}}',
+    ):
+        signed = ".".join([encoded('{"alg": "ES256"}'), encoded(payload), "AA"])
+        answer = store.endpoint("update-credits", {"signed_transaction": signed}, as_user(user))
+        assert slug(answer) == (400, "malformed")
+
+
+def encoded(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def test_a_purchase_is_for_the_tokens_user(store: Edge, chain: Chain) -> None:

@@ -108,6 +108,20 @@ def test_a_proxy_is_believed_only_when_it_is_trusted(
     assert counted(conn, "subject:address:203.0.113.7") == ["general"]
 
 
+def test_what_is_refused_is_not_read(limited: tuple[Edge, Any]) -> None:
+    edge, _ = limited
+    for path in ("/rest/v1/rpc/get_models", "/functions/v1/get-models"):
+        for _ in range(2):
+            edge.http.get(path)
+        assert edge.http.post("/rest/v1/rpc/get_models", content=b"{").status_code == 429
+        assert edge.http.get("/rest/v1/rpc/get_models", params={"limit": 1}).status_code == 429
+    user = as_user(edge.new_user())
+    for _ in range(2):
+        edge.http.post("/functions/v1/update-credits", content=b"{", headers=user)
+    answer = edge.http.post("/functions/v1/update-credits", content=b"{", headers=user)
+    assert answer.status_code == 429, "what is no JSON counts too"
+
+
 def test_a_row_of_the_settings_switches_limits_off(limited: tuple[Edge, Any]) -> None:
     edge, conn = limited
     switch(conn, False)

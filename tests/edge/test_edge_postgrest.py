@@ -75,6 +75,8 @@ def test_one_row_can_be_asked_for(edge: Edge, owner: psycopg.Connection[Any]) ->
     assert one.json() == {"n": 1, "word": "zwölf"}
     assert one.headers["Content-Type"] == "application/vnd.pgrst.object+json; charset=utf-8"
     assert edge.rpc("edge_text", {"p_text": "a"}, OBJECT).json() == "a"
+    short = edge.rpc("edge_set", {"p_rows": 1}, {"Accept": OBJECT["Accept"].removesuffix("+json")})
+    assert (short.text, short.headers["Content-Type"]) == (one.text, one.headers["Content-Type"])
     before = written(owner)
     for rows in (0, 2):
         other = edge.rpc("edge_set", {"p_rows": rows}, OBJECT)

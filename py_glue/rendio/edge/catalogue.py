@@ -10,6 +10,7 @@ from rendio.edge.pool import Cursor, Database, as_login
 SCHEMA = "public"
 SECONDS = 5.0
 KEPT_SECONDS = 60.0
+ECHOED = 500  # characters of what a client sent that an error repeats
 AGAIN_SECONDS = 1.0  # between two reads, however many requests name unknown functions
 
 # Types are qualified as far as they need to be: the reader's search_path is pg_catalog. Functions
@@ -105,7 +106,8 @@ class Catalogue:
         self._read_at = monotonic()
 
     def _missing(self, name: str, given: Collection[str]) -> ApiError:
-        called, names = f"{SCHEMA}.{name}", ", ".join(sorted(given))
+        called, names = f"{SCHEMA}.{name[:ECHOED]}", ", ".join(sorted(given))
+        names = names if len(names) <= ECHOED else f"{names[:ECHOED]}…"
         listed = f"({names})" if given else " without parameters"
         several = "s" if len(given) > 1 else ""
         searched = f" with parameter{several} {names} or with a single unnamed json/jsonb parameter"

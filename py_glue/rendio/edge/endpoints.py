@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -42,7 +43,7 @@ class Asked:
         named = self.given.get("user_id")
         if self.caller.is_service:
             return named
-        if named is not None and named != self.caller.user_id:
+        if named is not None and not _is_same(named, self.caller.user_id):
             hint = "Leave user_id out: it is the token's."
             raise refusal(403, "not_your_account", hint=hint)
         return self.caller.user_id
@@ -143,8 +144,8 @@ async def _begin(http: HttpRequest, names: Iterable[str], limit: str = limits.GE
     services = services_of(http)
     caller = await services.identify(http)
     request = told_to_database(http, http.url.path)
-    given = await _fields(http, services, {*names, "user_id"})
     left = await limits.check(services.calls, caller, services.address(http), request, limit)
+    given = await _fields(http, services, {*names, "user_id"})
     return Asked(services, caller, request, given, left, http.method == "HEAD")
 
 
@@ -169,6 +170,14 @@ async def _for_user(asked: Asked, name: str, arguments: Mapping[str, Any]) -> Re
         raise _no_user(asked.caller)
     given = {"p_user_id": asked.user_id} | dict(arguments)
     return asked.answer((await asked.call(name, given, as_service=False)).content)
+
+
+def _is_same(named: object, user_id: str | None) -> bool:
+    """Tell whether the token's user is named; a UUID may be written in several ways."""
+    try:
+        return UUID(str(named)) == UUID(user_id)
+    except (ValueError, TypeError, AttributeError):
+        return named == user_id
 
 
 def _no_user(caller: Caller) -> ApiError:

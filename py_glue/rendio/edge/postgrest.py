@@ -20,7 +20,16 @@ from rendio.edge.responses import JSON_TYPE, respond, told_to_database
 from rendio.edge.services import Services, services_of
 
 OBJECT = "application/vnd.pgrst.object+json"
-OFFERED = ("application/json", "*/*", "application/*", "application/vnd.pgrst.array+json", OBJECT)
+ARRAY = "application/vnd.pgrst.array+json"
+# What may be asked for, and what is then sent.
+OFFERED = {
+    "application/json": ARRAY,
+    "*/*": ARRAY,
+    "application/*": ARRAY,
+    ARRAY: ARRAY,
+    OBJECT: OBJECT,
+    OBJECT.removesuffix("+json"): OBJECT,
+}
 RESERVED = ("order", "limit", "offset", "and", "or", "not.and", "not.or", "on_conflict")
 PREFERENCES = {
     "return": ("minimal", "representation", "headers-only"),
@@ -48,13 +57,13 @@ async def rpc(http: HttpRequest) -> Response:
     request = told_to_database(http, f"/rpc/{name}")
     kind = limits.FUNCTIONS.get(name, limits.GENERAL)
 
+    # Before the body is read: that is most of what a refused request would cost.
+    left = await limits.check(services.calls, caller, services.address(http), request, kind)
     if http.method == "POST":
         given, payload = await _posted(http, services)
-        left = await limits.check(services.calls, caller, services.address(http), request, kind)
         answer = await services.calls.by_payload(caller, request, name, given, payload, check=check)
     else:
         arguments = _queried(http)
-        left = await limits.check(services.calls, caller, services.address(http), request, kind)
         answer = await services.calls.by_text(caller, request, name, arguments, check=check)
     return _response(http, answer, accepted, preferences, left)
 
@@ -110,11 +119,11 @@ def _check_profile(http: HttpRequest) -> None:
 
 
 def _negotiate(accept: str) -> str:
-    """Return which of the offered media types is wanted first."""
+    """Return what is wanted first of what is offered."""
     wanted = [media_type(part) for part in accept.split(",") if "nulls=stripped" not in part]
     for kind in wanted:
         if kind in OFFERED:
-            return kind
+            return OFFERED[kind]
     named = ", ".join(media_type(part)[:100] for part in accept.split(",")[:5])
     raise ApiError(406, "PGRST107", f"None of these media types are available: {named}")
 

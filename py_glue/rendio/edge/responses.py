@@ -36,7 +36,9 @@ def respond(
 ) -> Response:
     """Return a response; a later header of a name that may stand once takes the earlier's place."""
     bodiless = status in BODILESS
-    response = Response(b"" if bodiless or head else content.encode(), status)
+    # Half of a surrogate pair, which JSON can name and UTF-8 cannot, becomes JSON's escape again.
+    body = b"" if bodiless or head else content.encode(errors="backslashreplace")
+    response = Response(body, status)
     if bodiless or head:
         del response.headers["content-length"]
     if not bodiless:

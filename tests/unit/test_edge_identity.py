@@ -99,6 +99,23 @@ def test_without_a_token_the_caller_is_anon() -> None:
     assert caller_of(signed(role=None)).role == "anon"
 
 
+def test_a_publishable_key_in_both_places_is_no_token() -> None:
+    """So does supabase-js while nobody has signed in."""
+    key = "sb_publishable_x"
+    assert caller_of(headers={"apikey": key, "authorization": f"Bearer {key}"}).role == "anon"
+    forged = signed("x" * 32)
+    for apikey, bearer in (
+        (key, "sb_publishable_y"),
+        (key, ""),
+        ("", key),
+        ("", ""),
+        (forged, forged),
+    ):
+        with pytest.raises(ApiError) as caught:
+            caller_of(headers={"apikey": apikey, "authorization": f"Bearer {bearer}"})
+        assert caught.value.status == 401
+
+
 def test_an_api_key_alone_is_the_token() -> None:
     assert caller_of(headers={"apikey": signed(role="service_role")}).is_service
     both = {"apikey": signed(role="service_role"), "authorization": f"bearer {signed()}"}

@@ -55,13 +55,16 @@ class Verifier:
         """Return who sent these headers; without a token `anon`, with a bad one 401.
 
         ``apikey`` alone counts as the token, which is how a gateway in front of PostgREST treats
-        it; beside ``Authorization`` it is not looked at, nor when it is no token (a publishable
-        key).
+        it; beside ``Authorization`` it is not looked at. A publishable key is no token, also where
+        supabase-js has no session and sends it in both places.
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self._caller_of(await self._verified(token.strip()))
-        if (key := headers.get("apikey", "")).count(".") == 2:
+        token, key = token.strip(), headers.get("apikey", "").strip()
+        is_token = key.count(".") == 2
+        is_key = key != "" and token == key and not is_token
+        if scheme.lower() == "bearer" and not is_key:
+            return self._caller_of(await self._verified(token))
+        if is_token:
             return self._caller_of(await self._verified(key))
         return Caller("anon", {"role": "anon"})
 

@@ -108,6 +108,17 @@ def test_a_proxy_is_believed_only_when_it_is_trusted(
     assert counted(conn, "subject:address:203.0.113.7") == ["general"]
 
 
+def test_addresses_of_one_network_are_counted_together(
+    limited: tuple[Edge, Any], start: Callable[..., Edge]
+) -> None:
+    _, conn = limited
+    edge = start(trusted_proxies="127.0.0.1")
+    for host in ("2001:db8::1", "2001:DB8::2", "2001:0db8::ffff:0:0:3"):
+        answer = edge.http.get("/functions/v1/get-models", headers={"X-Forwarded-For": host})
+    assert answer.status_code == 429
+    assert counted(conn, "subject:address:2001:db8::/64") == ["general"]
+
+
 def test_what_is_refused_is_not_read(limited: tuple[Edge, Any]) -> None:
     edge, _ = limited
     for path in ("/rest/v1/rpc/get_models", "/functions/v1/get-models"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 from starlette.requests import Request
 
+from rendio.edge.addresses import network_of
 from rendio.edge.calls import Calls
 from rendio.edge.catalogue import Catalogue
 from rendio.edge.devicecheck import DeviceCheck
@@ -38,8 +39,8 @@ class Services:
         return caller
 
     def address(self, request: Request) -> str:
-        """Return the client's address, as far as it is known (RENDIO_TRUSTED_PROXIES)."""
-        return request.client.host if request.client else "unknown"
+        """Return where the client is, as far as that is known (RENDIO_TRUSTED_PROXIES)."""
+        return network_of(request.client.host) if request.client else "unknown"
 
 
 @asynccontextmanager

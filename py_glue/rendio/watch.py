@@ -9,11 +9,16 @@ read and let go of again.
 
 import asyncio
 import logging
+import math
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain, repeat
+from threading import Timer
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -30,6 +35,8 @@ _log = logging.getLogger(__name__)
 TIMEOUT = timedelta(minutes=28)
 # For who listens: a read in case that a notification was lost, or turned off meanwhile.
 PRECAUTION = 300.0
+# To connect, and again to find out whether there is anything to hear. Then it is asked for.
+LISTEN_SECONDS = 10.0
 
 _OPTIONS: dict[str, Any] = {
     "autocommit": True,
@@ -124,7 +131,7 @@ def watch(
 ) -> Iterator[Job]:
     """Yield the job as it is and at each change of its status, until it has ended."""
     course = Course(job_id, timeout, clock.now)
-    with Ear(url, job_id, clock.sleep) as ear:
+    with Ear(url, job_id, clock.sleep, _patience(timeout)) as ear:
         while True:
             job = reader.get_video_status(user_id=user_id, job_id=job_id)
             if course.is_news(job):
@@ -137,8 +144,11 @@ def watch(
 class Ear:
     """Waits for news of a job: on a connection that hears of it, where there can be one."""
 
-    def __init__(self, url: str | None, job_id: UUID, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, url: str | None, job_id: UUID, sleep: Callable[[float], None], patience: float
+    ) -> None:
         self._url = url
+        self._patience = patience
         self._channel = _channel(job_id)
         self._sleep = sleep
         self._conn: psycopg.Connection[Any] | None = None
@@ -159,11 +169,20 @@ class Ear:
         return self
 
     def _listen(self, url: str) -> None:
-        self._conn = psycopg.connect(url, **_OPTIONS)
-        if why := _deaf(self._conn.execute(_CAN_HEAR, [self._conn.info.backend_pid]).fetchone()):
+        conn = self._conn = psycopg.connect(url, **_options(self._patience))
+        timer = Timer(self._patience, _hang_up, [conn])
+        timer.daemon = True
+        timer.start()
+        try:
+            self._ask(conn)
+        finally:
+            timer.cancel()
+
+    def _ask(self, conn: psycopg.Connection[Any]) -> None:
+        if why := _deaf(conn.execute(_CAN_HEAR, [conn.info.backend_pid]).fetchone()):
             self._give_up(why)
         else:
-            self._conn.execute(self._channel)
+            conn.execute(self._channel)
 
     def wait(self, seconds: float) -> None:
         """Return when there may be news, at the latest after so many seconds."""
@@ -194,6 +213,21 @@ class Ear:
         self._close()
 
 
+def _patience(timeout: timedelta) -> float:
+    """Return how many seconds a server may be silent; not longer than the watch itself lasts."""
+    return max(min(LISTEN_SECONDS, timeout.total_seconds()), 0.001)
+
+
+def _options(patience: float) -> dict[str, Any]:
+    return _OPTIONS | {"connect_timeout": math.ceil(patience)}
+
+
+def _hang_up(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Shut a connection whose server does not answer: whoever waits for it gets an error."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
 def _channel(job_id: UUID) -> sql.Composed:
     return sql.SQL("listen {}").format(sql.Identifier(f"rendio_job_{job_id}"))
 
@@ -219,7 +253,7 @@ async def watch_async(
 ) -> AsyncIterator[Job]:
     """As `watch`."""
     course = Course(job_id, timeout, clock.now)
-    async with AsyncEar(url, job_id, clock.sleep) as ear:
+    async with AsyncEar(url, job_id, clock.sleep, _patience(timeout)) as ear:
         while True:
             job = await reader.get_video_status(user_id=user_id, job_id=job_id)
             if course.is_news(job):
@@ -233,9 +267,14 @@ class AsyncEar:
     """As `Ear`."""
 
     def __init__(
-        self, url: str | None, job_id: UUID, sleep: Callable[[float], Awaitable[None]]
+        self,
+        url: str | None,
+        job_id: UUID,
+        sleep: Callable[[float], Awaitable[None]],
+        patience: float,
     ) -> None:
         self._url = url
+        self._patience = patience
         self._channel = _channel(job_id)
         self._sleep = sleep
         self._conn: psycopg.AsyncConnection[Any] | None = None
@@ -256,12 +295,21 @@ class AsyncEar:
         return self
 
     async def _listen(self, url: str) -> None:
-        self._conn = await psycopg.AsyncConnection.connect(url, **_OPTIONS)
-        found = await self._conn.execute(_CAN_HEAR, [self._conn.info.backend_pid])
+        conn = await psycopg.AsyncConnection.connect(url, **_options(self._patience))
+        self._conn = conn
+        # To cancel the task would not do: psycopg then waits for the server to confirm.
+        timer = asyncio.get_running_loop().call_later(self._patience, _hang_up, conn)
+        try:
+            await self._ask(conn)
+        finally:
+            timer.cancel()
+
+    async def _ask(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        found = await conn.execute(_CAN_HEAR, [conn.info.backend_pid])
         if why := _deaf(await found.fetchone()):
             await self._give_up(why)
         else:
-            await self._conn.execute(self._channel)
+            await conn.execute(self._channel)
 
     async def wait(self, seconds: float) -> None:
         """Return when there may be news, at the latest after so many seconds."""

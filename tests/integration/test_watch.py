@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from math import inf
+from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -507,6 +511,44 @@ def test_where_it_may_not_know_it_asks(app: App, watching: Watching) -> None:
 def test_where_it_cannot_connect_it_asks(app: App, watching: Watching) -> None:
     nowhere = psycopg.conninfo.make_conninfo(app.url, dbname="no_such_database")
     assert_it_asks(app, watching, nowhere)
+
+
+@contextmanager
+def silent(greeting: bytes) -> Iterator[str]:
+    """Yield the URL of a server that says this to whoever connects, and nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept = []
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    kept.append(server.accept()[0])
+                    kept[-1].sendall(greeting)
+
+        thread = Thread(target=accept, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        yield f"postgresql://x@127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in kept:
+            connection.close()
+
+
+# Authentication is not needed; ready for a query: a pooler that waits for its server.
+WELCOME = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"
+
+
+@pytest.mark.parametrize("greeting", [b"", WELCOME], ids=["at once", "when asked"])
+def test_where_nobody_answers_it_asks(app: App, watching: Watching, greeting: bytes) -> None:
+    user = app.new_user()
+    job = app.generate(user)
+    with silent(greeting) as url:
+        short = timedelta(seconds=1)
+        watching.begin_as_callers_do(user, job, listen_url=url, timeout=short)
+        assert watching.next() == "pending"
+        with pytest.raises(TimeoutError):
+            watching.next()
 
 
 def test_when_the_connection_is_lost_it_asks(app: App, watching: Watching) -> None:

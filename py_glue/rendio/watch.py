@@ -133,12 +133,22 @@ def watch(
     course = Course(job_id, timeout, clock.now)
     with Ear(url, job_id, clock.sleep, _patience(timeout)) as ear:
         while True:
-            job = reader.get_video_status(user_id=user_id, job_id=job_id)
+            job = _read(reader, user_id, job_id)
             if course.is_news(job):
                 yield job
             if course.has_ended:
                 return
             ear.wait(course.pause(ear.is_listening))
+
+
+def _read(reader: Reader, user_id: UUID, job_id: UUID) -> Job:
+    """Read the job: once more when the connection was lost, for a client then has another."""
+    try:
+        return reader.get_video_status(user_id=user_id, job_id=job_id)
+    except psycopg.OperationalError as error:
+        if not _is_lost(error):
+            raise
+    return reader.get_video_status(user_id=user_id, job_id=job_id)
 
 
 class Ear:
@@ -228,6 +238,11 @@ def _hang_up(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> No
         wire.shutdown(socket.SHUT_RDWR)
 
 
+def _is_lost(error: psycopg.OperationalError) -> bool:
+    state = error.sqlstate
+    return state is None or state.startswith(("08", "57P"))
+
+
 def _channel(job_id: UUID) -> sql.Composed:
     return sql.SQL("listen {}").format(sql.Identifier(f"rendio_job_{job_id}"))
 
@@ -255,12 +270,22 @@ async def watch_async(
     course = Course(job_id, timeout, clock.now)
     async with AsyncEar(url, job_id, clock.sleep, _patience(timeout)) as ear:
         while True:
-            job = await reader.get_video_status(user_id=user_id, job_id=job_id)
+            job = await _read_async(reader, user_id, job_id)
             if course.is_news(job):
                 yield job
             if course.has_ended:
                 return
             await ear.wait(course.pause(ear.is_listening))
+
+
+async def _read_async(reader: AsyncReader, user_id: UUID, job_id: UUID) -> Job:
+    """As `_read`."""
+    try:
+        return await reader.get_video_status(user_id=user_id, job_id=job_id)
+    except psycopg.OperationalError as error:
+        if not _is_lost(error):
+            raise
+    return await reader.get_video_status(user_id=user_id, job_id=job_id)
 
 
 class AsyncEar:

@@ -563,6 +563,37 @@ def test_when_the_connection_is_lost_it_asks(app: App, watching: Watching) -> No
     assert watching.time.slept == [2, 4]
 
 
+def test_a_read_that_lost_its_connection_is_made_once_more(app: App, watching: Watching) -> None:
+    user = app.new_user()
+    job = app.generate(user)
+
+    def lose() -> None:
+        pid = watching.client._connections._conn.info.backend_pid
+        app.login.execute("select pg_terminate_backend(%s, 10000)", [pid])
+
+    watching.time.plans = [(2, lose), (6, lambda: app.call("refund_video_job", user, job))]
+    watching.begin(user, job, None)
+    assert watching.rest() == ["pending", "failed"]
+    assert watching.time.slept == [2, 4]
+    assert watching.client.reads == 4
+
+
+def test_a_read_that_failed_otherwise_is_not_made_again(
+    app: App, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def fail(**_: Any) -> None:
+        reads.append(1)
+        raise psycopg.errors.QueryCanceled
+
+    monkeypatch.setattr(watching.client, "get_video_status", fail)
+    watching.begin(app.new_user(), uuid4(), None)
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        watching.next()
+    assert len(reads) == 1
+
+
 # --- what a video costs ---------------------------------------------------------------------------
 
 

@@ -309,7 +309,7 @@ def gone(server: Cluster, edge_db: str) -> Iterator[Callable[[bool], None]]:
 def test_the_database_goes_and_comes_back_in_the_middle_of_traffic(
     seconds: float, start: Callable[..., Edge], gone: Callable[[bool], None]
 ) -> None:
-    edge = start(pool_seconds=0.3)
+    edge = start(pool_seconds=0.3, pool_queue=5)
     user = edge.new_user()
     more = {"p_user_id": str(user), "p_amount": 100_000, "p_reason": "promo_grant"}
     assert edge.rpc("add_credits", more | {"p_idempotency_key": str(uuid4())}, SERVICE).is_success
@@ -327,20 +327,23 @@ def test_the_database_goes_and_comes_back_in_the_middle_of_traffic(
             if answer.status_code != 200:
                 assert checked(answer)["code"] in ("PGRST001", "PGRST003", "57P01")
                 assert answer.headers["Retry-After"] == "1"
+                sleep(0.1)
             found.add(answer.status_code)
         return found
 
     with ThreadPoolExecutor(4) as threads:
         clients = [threads.submit(traffic) for _ in range(4)]
-        sleep(0.3)
-        gone(True)
-        sleep(seconds)
-        assert edge.http.get("/healthz").is_success
-        assert edge.http.get("/readyz").status_code == 503
-        gone(False)
-        until_ready(edge)
-        sleep(0.3)
-        stop.set()
+        try:
+            sleep(0.3)
+            gone(True)
+            sleep(seconds)
+            assert edge.http.get("/healthz").is_success
+            assert edge.http.get("/readyz").status_code == 503
+            gone(False)
+            until_ready(edge)
+            sleep(0.3)
+        finally:
+            stop.set()
         assert set.union(*(client.result() for client in clients)) == {200, 503}
     # Whoever was told 503 does not know what became of it; the same key tells.
     assert {generate(key).status_code for key in sent} == {200}

@@ -194,16 +194,16 @@ def test_an_environment_that_is_no_text(store: Edge) -> None:
     """Nobody has signed it yet when it is read: it says whose signature is asked for."""
     user = store.new_user()
     deep = "[" * 20_000 + "]" * 20_000
-    for payload in (
-        '{"environment": []}',
-        '{"environment": {"a": 1}}',
-        '{"data": {"environment": []}}',
-        f'{{"environment": {deep}}}',
-        f'{{"a": {deep}}}',
-    ):
+    for payload, expected in {
+        '{"environment": []}': "wrong_environment",
+        '{"environment": {"a": 1}}': "wrong_environment",
+        '{"data": {"environment": []}}': "wrong_environment",
+        f'{{"environment": {deep}}}': "malformed",
+        f'{{"a": {deep}}}': "malformed",
+    }.items():
         signed = ".".join([encoded('{"alg": "ES256"}'), encoded(payload), "AA"])
         answer = store.endpoint("update-credits", {"signed_transaction": signed}, as_user(user))
-        assert slug(answer) == (400, "malformed")
+        assert slug(answer) == (400, expected)
 
 
 def encoded(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, TooManyRequests
 
 from rendio._wire import set_identity
 from rendio.edge.settings import Settings
@@ -28,17 +28,34 @@ PATIENCE_SECONDS = 5
 IDLE_IN_TRANSACTION = "10s"
 
 
-def pool(
-    settings: Settings, name: str, max_size: int, *, min_size: int
-) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
+class Pool(AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]):
+    """A pool whose queue has only those in it who wait.
+
+    psycopg_pool's own limit counts who gave up as well, until a connection comes: at the end of an
+    outage it refuses everybody, and makes no attempt to connect as long as it does.
+    """
+
+    queue: int
+    _asking = 0
+
+    async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[TupleRow]:
+        if self._asking >= self.queue and not self.get_stats()["pool_available"]:
+            raise TooManyRequests(f"{self._asking} requests wait for the pool {self.name!r}")
+        self._asking += 1
+        try:
+            return await super().getconn(timeout)
+        finally:
+            self._asking -= 1
+
+
+def pool(settings: Settings, name: str, max_size: int, *, min_size: int) -> Pool:
     """Return a pool that is still closed."""
-    return AsyncConnectionPool(
+    made = Pool(
         settings.database_url.reveal(),
         open=False,
         name=name,
         min_size=min_size,
         max_size=max_size,
-        max_waiting=settings.pool_queue,
         timeout=settings.pool_seconds,
         reconnect_timeout=RECONNECT_SECONDS,
         # Asked before each use, so that no request meets a connection that died idle.
@@ -50,6 +67,8 @@ def pool(
             "connect_timeout": CONNECT_SECONDS,
         },
     )
+    made.queue = settings.pool_queue
+    return made
 
 
 class Database:

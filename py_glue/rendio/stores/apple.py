@@ -142,7 +142,7 @@ class AppStore:
     def _environment_of(self, signed: str) -> str:
         """Return the environment that a payload claims; its verifier then proves it."""
         environment = _claimed_environment(signed)
-        if environment not in self._verifiers:
+        if not isinstance(environment, str) or environment not in self._verifiers:
             taken = " and ".join(self._verifiers)
             raise StoreError("wrong_environment", hint=f"Only {taken} is taken here.")
         return environment
@@ -179,6 +179,8 @@ def _claimed_environment(signed: str) -> object:
         claims = jwt.decode(signed, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError):
         raise StoreError("malformed", hint="It is no JSON Web Signature.") from None
+    except RecursionError:
+        raise StoreError("malformed", hint="It is nested too deeply.") from None
     for key in ("data", "summary", "appData"):
         if isinstance(within := claims.get(key), dict):
             return within.get("environment")

@@ -19,8 +19,8 @@ begin
     v_answer := rendio.rate_limit(
         coalesce('user:' || v_user_id, 'subject:' || left(rendio.client_address(), 255)),
         case
-            -- The path is as it came, encoded; no client has a reason to encode a name.
-            when current_setting('request.path', true) ~ '/rpc/(generate_video_atomic$|[^/]*%)'
+            -- The path is as it came, encoded; no client has a reason to encode any of it.
+            when current_setting('request.path', true) ~ '/rpc/generate_video_atomic$|%'
                 then 'generate'
             else 'general'
         end,
@@ -30,7 +30,8 @@ begin
         jsonb_build_object(
             'RateLimit-Limit', v_answer ->> 'limit',
             'RateLimit-Remaining', v_answer ->> 'remaining',
-            'RateLimit-Reset', case when v_answer ->> 'limit' is not null then v_answer ->> 'reset_after' end
+            'RateLimit-Reset',
+            case when v_answer ->> 'limit' is not null then v_answer ->> 'reset_after' end
         )
     );
     if not (v_answer ->> 'allowed')::boolean then

@@ -1,6 +1,6 @@
 -- What PostgREST calls before it serves a request.
 begin;
-select plan(16);
+select plan(17);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -66,6 +66,10 @@ set local request.jwt.claims = '{"sub": "cccccccc-0000-4000-8000-000000000001"}'
 select is(
     pg_temp.requests(4, '/rpc/generate%5Fvideo_atomic'), 3,
     'a name in another writing is counted as the dearest'
+);
+set local request.jwt.claims = '{"sub": "dddddddd-0000-4000-8000-000000000001"}';
+select is(
+    pg_temp.requests(4, '/%72pc/generate_video_atomic'), 3, 'wherever in the path it is written so'
 );
 
 -- Without a user, by address.

@@ -50,8 +50,8 @@ guest over.
 Taken over means that the guest's credits move to the account, with what they expire by, and its
 jobs are the account's to read; whatever reaches the guest later follows. user_id of the answer is
 whom to call as from now on. Keys stay the guest's: a call that the guest made, and whose answer was
-lost, is repeated with the guest's id and token, and answered; with the account's id it is a new one.
-Sandbox credits above the cap are lost when a guest is taken over: the cap is a person's.
+lost, is repeated with the guest's id and token, and answered; with the account's id it is a new
+one. Sandbox credits above the cap are lost when a guest is taken over: the cap is a person's.
 Safe to repeat, and from several devices at once: one account, replayed true for who comes later
 with nothing to do.
 The caller has verified Apple's identity token before.

@@ -27,7 +27,8 @@ $$A user's balance, without what has expired.
 credits_total is all that was ever granted or bought. credits_owed is what the next purchase pays
 first: credits of refunded purchases that had been spent. While is_blocked nothing can be spent.
 
-@returns {credits_remaining: bigint, credits_total: bigint, tier: text, is_guest: boolean, credits_owed: bigint, is_blocked: boolean}
+@returns {credits_remaining: bigint, credits_total: bigint, tier: text, is_guest: boolean,
+    credits_owed: bigint, is_blocked: boolean}
 @raises PT400 invalid_argument
 @raises PT401 not_authenticated
 @raises PT403 not_your_account

@@ -42,7 +42,8 @@ p_cost: how many places the call takes.
 p_subject: the device or address of a caller without a user, 1 to 255 characters.
 
 @nullable p_user_id
-@returns {allowed: boolean, limit: integer?, remaining: integer?, retry_after: integer, reset_after: integer}
+@returns {allowed: boolean, limit: integer?, remaining: integer?, retry_after: integer,
+    reset_after: integer}
 @raises PT400 invalid_argument
 @raises PT403 service_only
 @raises PT413 payload_too_large$$;

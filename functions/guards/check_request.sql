@@ -43,7 +43,8 @@ begin
             )::text,
             detail = jsonb_build_object(
                 'status', 429,
-                'headers', v_headers || jsonb_build_object('Retry-After', v_answer ->> 'retry_after')
+                'headers',
+                v_headers || jsonb_build_object('Retry-After', v_answer ->> 'retry_after')
             )::text;
     end if;
     perform rendio.add_response_headers(v_headers);
@@ -53,10 +54,11 @@ $$;
 comment on function public.check_request() is
 $$Count a request of a client before it is served: PostgREST's db-pre-request (12 or newer).
 
-What is left is told in RateLimit-Limit, -Remaining and -Reset, and in Retry-After when it is refused.
-Counts only where the transaction may write, in that transaction: a call that fails afterwards is not
-counted, and reads, which PostgREST serves in read-only transactions, never are. The service counts
-for itself, with check_rate_limit. By user, else by address (see rendio.client_address).
+What is left is told in RateLimit-Limit, -Remaining and -Reset, and in Retry-After when it is
+refused. Counts only where the transaction may write, in that transaction: a call that fails
+afterwards is not counted, and reads, which PostgREST serves in read-only transactions, never are.
+The service counts for itself, with check_rate_limit. By user, else by address (see
+rendio.client_address).
 
 @raises PT429 rate_limited$$;
 

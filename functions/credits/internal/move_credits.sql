@@ -36,7 +36,8 @@ begin
         p_expires_at => (select min(g.expires_at) from unnest(v_lots) as g)
     );
     insert into public.credit_grants (
-        user_id, seq, n, priority, kind, is_sandbox, amount, remaining, expires_at, created_at, origin
+        user_id, seq, n, priority, kind, is_sandbox, amount, remaining, expires_at, created_at,
+        origin
     )
     select
         p_account_id, v_entry.seq, g.ordinality, g.priority, g.kind, g.is_sandbox, g.remaining,

@@ -44,7 +44,10 @@ begin
             next_expiry_at = least(
                 u.next_expiry_at,
                 p_expires_at,
-                case when v_is_refund then rendio.refund_expiry(u.id, greatest(u.ledger_at, p_at)) end
+                case
+                    when v_is_refund
+                        then rendio.refund_expiry(u.id, greatest(u.ledger_at, p_at))
+                end
             ),
             updated_at = p_at
         where u.id = p_user_id
@@ -57,7 +60,8 @@ begin
             )
         returning u.* into v_user;
         exit when found;
-        -- Raises, unless the balance grew between the update and its lock, or expiry is settled now.
+        -- Raises, unless the balance grew between the update and its lock, or expiry is
+        -- settled now.
         perform rendio.refuse_entry(p_user_id, p_change, p_at, v_is_open);
     end loop;
 

@@ -30,7 +30,8 @@ begin
     for v_entry in
         select *
         from rendio.ledger_page(
-            p_user, 'infinity', p_user.ledger_seq + 1, (p_user.ledger_seq - p_user.lots_seq)::integer
+            p_user, 'infinity', p_user.ledger_seq + 1,
+            (p_user.ledger_seq - p_user.lots_seq)::integer
         ) as e
         order by e.seq
     loop

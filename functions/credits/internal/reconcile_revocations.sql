@@ -40,7 +40,10 @@ begin
     ),
 
     told as (
-        select p.owner_id, g.origin, rendio.revoked_credits(t.credits_added, n.revoked_share) as credits
+        select
+            p.owner_id,
+            g.origin,
+            rendio.revoked_credits(t.credits_added, n.revoked_share) as credits
         from people as p
         join public.iap_transactions as t on t.user_id = p.user_id
         join public.credit_grants as g

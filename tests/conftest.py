@@ -193,6 +193,12 @@ def shared_db(server: Cluster, clone: Callable[[], str]) -> Iterator[str]:
     yield from _dropped_afterwards(server, clone())
 
 
+@pytest.fixture(scope="module")
+def module_db(server: Cluster, clone: Callable[[], str]) -> Iterator[str]:
+    """The URL of a migrated database that the module's tests share; each has people of its own."""
+    yield from _dropped_afterwards(server, clone())
+
+
 @pytest.fixture(scope="session")
 def pgtap_database(server: Cluster, clone: Callable[[], str]) -> Iterator[str]:
     """The URL of a migrated database with pgTAP, for the plugin's SQL tests."""

@@ -1,7 +1,8 @@
-"""Fixtures of the migration tests: a small release, and a database that it is applied to."""
+"""Fixtures: the app's calls on a database of the module's, and a small release for migrations."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -9,7 +10,32 @@ from migrate_trees import Release
 from profiles import Profile
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from rpc import App
 from servers import Cluster
+
+
+@pytest.fixture(scope="module")
+def module_app(module_db: str) -> Iterator[App]:
+    with App(module_db) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def blamed() -> set[Any]:
+    """Discrepancies that a test has failed for; the tests after it do not fail for them too."""
+    return set()
+
+
+@pytest.fixture
+def app(module_app: App, blamed: set[Any]) -> Iterator[App]:
+    """The module's database, where the books agree when the test ends."""
+    yield module_app
+    found = set(module_app.discrepancies()) - blamed
+    blamed |= found
+    assert found == set()
+
+
+# --- migrations -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -25,14 +25,6 @@ COST = 4
 GRANT = 10  # of a new guest
 
 
-@pytest.fixture(scope="module")
-def database(server: Cluster, clone: Callable[[], str]) -> Iterator[str]:
-    """A database for this module; every test has users of its own."""
-    url = clone()
-    yield url
-    server.drop(conninfo_to_dict(url)["dbname"])
-
-
 @pytest.fixture(params=["direct", "pooled"])
 def way(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Turn a database's URL into the one that the client uses."""
@@ -48,8 +40,8 @@ def is_async(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def side(database: str, way: Callable[[str], str], is_async: bool) -> Iterator[Side]:
-    with Side(is_async, way(database)) as side:
+def side(module_db: str, way: Callable[[str], str], is_async: bool) -> Iterator[Side]:
+    with Side(is_async, way(module_db)) as side:
         yield side
 
 

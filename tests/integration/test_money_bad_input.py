@@ -14,9 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from catalogue import digest, tables
-from psycopg.conninfo import conninfo_to_dict
 from rpc import COST, App, Call, outcome_of
-from servers import Cluster
 
 pytestmark = pytest.mark.shapeless
 
@@ -27,33 +25,15 @@ DEEP = "[" * 5000 + "]" * 5000
 FAR = "294276-12-31 23:59:59.999999+00"  # the last moment of all
 
 
-@pytest.fixture(scope="module")
-def database(server: Cluster, clone: Callable[[], str]) -> Iterator[App]:
-    """A database for this module; every test has people of its own."""
-    url = clone()
-    with App(url) as app:
-        app.owner.execute(
-            "insert into public.iap_products (store, environment, product_id, credits)"
-            " values ('app_store', 'Production', 'million', %s),"
-            " ('app_store', 'Production', 'one', 1)",
-            [MILLION],
-        )
-        yield app
-    server.drop(conninfo_to_dict(url)["dbname"])
-
-
-@pytest.fixture(scope="module")
-def blamed() -> set[Any]:
-    """Discrepancies that a test has failed for; the tests after it do not fail for them too."""
-    return set()
-
-
-@pytest.fixture
-def app(database: App, blamed: set[Any]) -> Iterator[App]:
-    yield database
-    found = set(database.discrepancies()) - blamed
-    blamed |= found
-    assert found == set()
+@pytest.fixture(scope="module", autouse=True)
+def _products(module_app: App) -> None:
+    """Sell the most credits and the fewest."""
+    module_app.owner.execute(
+        "insert into public.iap_products (store, environment, product_id, credits)"
+        " values ('app_store', 'Production', 'million', %s),"
+        " ('app_store', 'Production', 'one', 1)",
+        [MILLION],
+    )
 
 
 @pytest.fixture

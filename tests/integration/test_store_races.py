@@ -7,7 +7,7 @@ repeat, and the books agree.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -16,39 +16,14 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from races import Task, hold_row, race, wait_until_waiting
 from rpc import COST, App, Call, Connection, Outcome, generation, outcome_of
-from servers import Cluster
 
 pytestmark = pytest.mark.shapeless
 
 EARLIER = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = EARLIER + timedelta(days=1)
 BOTH_ORDERS = pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the other"])
-
-
-@pytest.fixture(scope="module")
-def database(server: Cluster, clone: Callable[[], str]) -> Iterator[App]:
-    """A database for this module; every test has people of its own."""
-    url = clone()
-    with App(url) as app:
-        yield app
-    server.drop(conninfo_to_dict(url)["dbname"])
-
-
-@pytest.fixture(scope="module")
-def blamed() -> set[Any]:
-    """Discrepancies that a test has failed for; the tests after it do not fail for them too."""
-    return set()
-
-
-@pytest.fixture
-def app(database: App, blamed: set[Any]) -> Iterator[App]:
-    yield database
-    found = set(database.discrepancies()) - blamed
-    blamed |= found
-    assert found == set()
 
 
 # --- calls ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """fal's webhooks, signed, received and handled: early, twice, late, out of order and at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,21 +22,6 @@ pytestmark = pytest.mark.shapeless
 GRANT = 10
 Handle = Callable[..., Any]
 Receive = Callable[[Request, bytes], fal.Event]
-
-
-@pytest.fixture(scope="module")
-def world(server: Cluster, clone: Callable[[], str]) -> Iterator[App]:
-    """A database for this module; every test has a user of its own."""
-    url = clone()
-    with App(url) as app:
-        yield app
-    server.drop(conninfo_to_dict(url)["dbname"])
-
-
-@pytest.fixture
-def app(world: App) -> Iterator[App]:
-    yield world
-    assert world.discrepancies() == []
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +61,9 @@ def handle_async(url: str, event: fal.Event, **options: Any) -> Any:
 
 
 @pytest.fixture(params=[handle_sync, handle_async], ids=["sync", "async"])
-def handle(request: pytest.FixtureRequest, world: App) -> Handle:
+def handle(request: pytest.FixtureRequest, module_db: str) -> Handle:
     """Handle an event on a connection of its own."""
-    return lambda event, **options: request.param(world.url, event, **options)
+    return lambda event, **options: request.param(module_db, event, **options)
 
 
 @pytest.fixture

@@ -156,16 +156,10 @@ language sql
 volatile
 parallel safe
 begin atomic
-    select encode(
-        set_bit(
-            set_bit(
-                substring(int8send((extract(epoch from p_at) * 1000)::bigint) from 3)
-                || substring(uuid_send(gen_random_uuid()) from 7),
-                52, 1
-            ),
-            53, 1
-        ),
-        'hex'
+    select overlay(
+        gen_random_uuid()::text
+        placing lpad(to_hex((date_part('epoch', p_at) * 1000)::bigint), 12, '0') || '7'
+        from 1 for 15
     )::uuid;
 end;
 

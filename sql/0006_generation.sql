@@ -44,10 +44,10 @@ with (
     autovacuum_vacuum_scale_factor = 0.05
 );
 
--- Status first: claiming reads the pending ones in order of arrival and never meets the thousands
--- that are already at a provider, and a generation opens one index for both uses.
-create index video_jobs_status_times_out_at_idx on public.video_jobs (status, times_out_at)
-where status in ('pending', 'processing');
+-- The one index beside the key, so that a generation opens no more. Claiming reads the pending ones
+-- in order of arrival, the sweep what is over in either active status, the archive the oldest of an
+-- ended one; none meets the rows of another status.
+create index video_jobs_status_times_out_at_idx on public.video_jobs (status, times_out_at);
 
 alter table public.video_jobs enable row level security;
 
@@ -93,9 +93,6 @@ alter table public.video_jobs_archive enable row level security;
 comment on table public.video_jobs_archive is
 $$Jobs that ended more than 90 days ago, moved by rendio.archive_jobs() so that video_jobs stays
 small. Lists and status read both.$$;
-
-create index video_jobs_completed_at_idx on public.video_jobs (completed_at)
-where completed_at is not null;
 
 -- A claim table: what a provider calls its job belongs to one of ours, for ever.
 create table public.provider_jobs (

@@ -253,6 +253,10 @@ create function rendio.can_broadcast()
     returns boolean
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
+create function rendio.check_generation(p_model_id uuid, p_prompt text, p_settings jsonb, p_idempotency_key uuid)
+    returns void
+    language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
+
 create function rendio.check_notification(p_store text, p_environment text, p_notification_id text, p_type text, p_transaction_id text, p_payload jsonb, p_occurred_at timestamp with time zone)
     returns void
     language plpgsql stable parallel safe security invoker set search_path=pg_catalog, pg_temp;
@@ -1093,8 +1097,7 @@ create table public.video_jobs (
     constraint video_jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT
 )
 with (fillfactor=85, autovacuum_vacuum_scale_factor=0.05);
-CREATE INDEX video_jobs_completed_at_idx ON public.video_jobs USING btree (completed_at) WHERE (completed_at IS NOT NULL);
-CREATE INDEX video_jobs_status_times_out_at_idx ON public.video_jobs USING btree (status, times_out_at) WHERE ((status)::text = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX video_jobs_status_times_out_at_idx ON public.video_jobs USING btree (status, times_out_at);
 alter table public.video_jobs enable row level security;
 create policy video_jobs_select_own on public.video_jobs for select to authenticated
     using ((deleted_at IS NULL) AND ((user_id = ( SELECT auth.uid() AS uid)) OR (user_id IN ( SELECT u.id

@@ -23,42 +23,33 @@ as $$
 declare
     v_now timestamptz := rendio.clock();
     v_job_id uuid := rendio.uuid_v7(v_now);
-    v_settings jsonb := coalesce(p_settings, '{}');
-    v_settings_text text := v_settings::text;
+    v_request text := 'generate_video_atomic' || p_model_id::text
+        || coalesce(p_settings::text, '{}') || p_prompt;
     v_cost integer;
     v_rule jsonb;
     v_provider text;
-    v_hash bytea;
     v_response jsonb;
     v_first jsonb;
 begin
     if p_user_id is null or not rendio.caller_is_service() then
         perform rendio.require_user(p_user_id);
     end if;
-    if p_model_id is null then
-        perform rendio.raise_invalid('p_model_id', 'required');
-    elsif p_idempotency_key is null then
-        perform rendio.raise_invalid('p_idempotency_key', 'required');
-    elsif length(p_prompt) > 4000 then
-        perform rendio.raise_too_large('p_prompt', '4000 characters');
-    elsif p_prompt is null or p_prompt !~ '\S' then
-        perform rendio.raise_invalid('p_prompt', 'required, not blank');
-    elsif jsonb_typeof(v_settings) <> 'object' then
-        perform rendio.raise_invalid('p_settings', 'a JSON object');
-    elsif octet_length(v_settings_text) > 16384 then
-        perform rendio.raise_too_large('p_settings', '16384 bytes');
+    -- One look at all of them: no part is too long while the whole is shorter than a prompt may be.
+    if p_idempotency_key is null
+        or v_request is null
+        or length(v_request) > 4000
+        or p_prompt !~ '\S'
+        or jsonb_typeof(p_settings) <> 'object' then
+        perform rendio.check_generation(p_model_id, p_prompt, p_settings, p_idempotency_key);
     end if;
 
     select m.cost_per_generation, m.price_rule, m.provider into v_cost, v_rule, v_provider
     from public.models as m
     where m.id = p_model_id and m.is_available;
     if v_rule is not null then
-        v_cost := rendio.price(v_cost, v_rule, v_settings);
+        v_cost := rendio.price(v_cost, v_rule, p_settings);
     end if;
 
-    v_hash := rendio.request_hash(
-        'generate_video_atomic' || p_model_id::text || v_settings_text || p_prompt
-    );
     v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
     insert into public.idempotency_log (
         user_id, idempotency_key, job_id, created_at, expires_at, operation_type, request_hash,
@@ -66,13 +57,13 @@ begin
     )
     values (
         p_user_id, p_idempotency_key, v_job_id, v_now, v_now + interval '24 hours',
-        'generate_video_atomic', v_hash, v_response
+        'generate_video_atomic', rendio.request_hash(v_request), v_response
     )
     on conflict do nothing;
     if not found then
         v_first := rendio.claim_idempotency_key(
-            p_user_id, p_idempotency_key, 'generate_video_atomic', v_hash, v_response, v_job_id,
-            v_now
+            p_user_id, p_idempotency_key, 'generate_video_atomic', rendio.request_hash(v_request),
+            v_response, v_job_id, v_now
         );
         if v_first is not null then
             return v_first || '{"replayed": true}';
@@ -113,8 +104,8 @@ begin
             times_out_at
         )
         select
-            p_user_id, v_job_id, p_model_id, v_provider, p_prompt, v_settings, v_cost, v_now,
-            v_now + interval '15 minutes'
+            p_user_id, v_job_id, p_model_id, v_provider, p_prompt, coalesce(p_settings, '{}'),
+            v_cost, v_now, v_now + interval '15 minutes'
         from balance as b;
         exit when found;
         perform rendio.refuse_entry(p_user_id, -v_cost, v_now, p_is_spent => true);

@@ -492,7 +492,7 @@ class World:
             job
             for job in self.jobs.values()
             if job.ended_at is not None
-            and job.ended_at < self.now - 90 * DAY
+            and max(job.ended_at, job.times_out_at) < self.now - 90 * DAY
             and not job.is_archived
         ]
         for job in due:

@@ -112,6 +112,7 @@ def _product() -> tuple[str, str, str]:
 def archive(app: App) -> None:
     """Move every job that has ended to the archive."""
     app.owner.execute(
-        "update public.video_jobs set completed_at = completed_at - interval '91 days'"
+        "update public.video_jobs set completed_at = completed_at - interval '91 days',"
+        " times_out_at = times_out_at - interval '92 days' where completed_at is not null"
     )
     app.owner.execute("select rendio.archive_jobs()")

@@ -186,7 +186,7 @@ def _first_world(app: App) -> World:
     app.call("start_video_job", guest, late, world["late id"], 1)
     for job in (started, late, waiting):
         change(job, "times_out_at = now() + interval '1 day'")
-    change(old, "completed_at = now() - interval '100 days'")
+    change(old, "(completed_at, times_out_at) = (now() - interval '100 days', '-infinity')")
     app.owner.execute(
         "update public.idempotency_log set expires_at = now() where idempotency_key = %s",
         [world["old key"]],

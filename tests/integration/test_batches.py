@@ -33,7 +33,8 @@ STAGGER = (
     " from public.idempotency_log) as n"
     " where (l.user_id, l.idempotency_key) = (n.user_id, n.idempotency_key)",
     "update public.video_jobs as j"
-    " set completed_at = now() - interval '90 days' + interval '4 minutes' * n.n"
+    " set completed_at = now() - interval '90 days' + interval '4 minutes' * n.n,"
+    " times_out_at = now() - interval '90 days' + interval '4 minutes' * n.n"
     " from (select job_id, row_number() over () as n from public.video_jobs"
     " where status = 'completed') as n where j.job_id = n.job_id",
 )

@@ -365,8 +365,8 @@ def test_jobs_of_the_archive_are_listed_with_the_others(app: App) -> None:
         jobs.append(job)
         if n % 2:
             app.owner.execute(
-                "update public.video_jobs set completed_at = now() - interval '91 days'"
-                " where job_id = %s",
+                "update public.video_jobs set completed_at = now() - interval '91 days',"
+                " times_out_at = now() - interval '91 days' where job_id = %s",
                 [job],
             )
     before = app.call("get_video_jobs", user)

@@ -1,6 +1,6 @@
 -- How every function is made.
 begin;
-select plan(182);
+select plan(183);
 
 create temp view ours as
 select p.oid, p.oid::regprocedure::text as name, n.nspname, p.proname, p.prosecdef, p.proconfig,

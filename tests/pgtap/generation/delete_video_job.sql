@@ -79,7 +79,9 @@ begin
     perform public.link_apple_account(v_cyd, 'cyd-sub');
     perform public.link_apple_account(v_guest, 'cyd-sub');
     perform public.cancel_video_job(user_id, job_id) from public.video_jobs where prompt = 'old';
-    update public.video_jobs set completed_at = now() - interval '91 days' where prompt = 'old';
+    update public.video_jobs
+    set completed_at = now() - interval '91 days', times_out_at = now() - interval '91 days'
+    where prompt = 'old';
     perform rendio.archive_jobs();
 end $$;
 create temp view list as

@@ -1,6 +1,6 @@
 -- Jobs that ended more than 90 days ago move to the archive, whole and in batches.
 begin;
-select plan(9);
+select plan(11);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -30,16 +30,17 @@ do $$ begin
 end $$;
 create temp table before as select * from public.video_jobs;
 create temp view archived as
-select prompt::text from public.video_jobs_archive order by completed_at;
+select prompt::text from public.video_jobs_archive;
 
 set local story.now = '2030-04-01 08:00:00+00';
 select is(rendio.archive_jobs(), 0::bigint, 'ninety days are not more than ninety');
 set local story.now = '2030-05-01 08:00:00+00';
 select is(rendio.archive_jobs(2), 2::bigint, 'a batch is no larger than asked');
-select results_eq(
-    'select * from archived', $$ values ('failed'), ('completed') $$, 'those that ended first'
+select set_eq(
+    'select * from archived', $$ values ('completed'), ('forgotten') $$,
+    'the completed ones come first'
 );
-select is(rendio.archive_jobs(), 1::bigint, 'a job off its user''s list moves too');
+select is(rendio.archive_jobs(), 1::bigint, 'then the failed');
 select is(rendio.archive_jobs(), 0::bigint, 'and no job twice');
 select results_eq(
     $$ select prompt::text from public.video_jobs $$, $$ values ('slow') $$,
@@ -52,6 +53,10 @@ select set_eq(
 select is_empty(
     $$ select * from public.reconcile_credits() where problem <> 'hold_older_than_sweep' $$,
     'the books agree, but for holds that nobody swept'
+);
+select is(rendio.sweep_stuck_jobs(), 1::bigint, 'the sweeper ends that one');
+select is(
+    rendio.archive_jobs(), 0::bigint, 'which has ended only now, long as its time has been over'
 );
 
 -- Cron's alone.

@@ -34,10 +34,11 @@ begin
     if p_user_id is null or not rendio.caller_is_service() then
         perform rendio.require_user(p_user_id);
     end if;
-    -- One look at all of them: no part is too long while the whole is shorter than a prompt may be.
+    -- One look at all of them: none is too long while the whole has no more bytes than a prompt may
+    -- have characters.
     if p_idempotency_key is null
         or v_request is null
-        or length(v_request) > 4000
+        or octet_length(v_request) > 4000
         or p_prompt !~ '\S'
         or jsonb_typeof(p_settings) <> 'object' then
         perform rendio.check_generation(p_model_id, p_prompt, p_settings, p_idempotency_key);

@@ -15,7 +15,9 @@ create table floor.users (
     ledger_at timestamptz not null default now(),
     next_expiry_at timestamptz not null default 'infinity',
     merged_into uuid,
+    deleted_at timestamptz,
     is_guest boolean not null default true,
+    is_blocked boolean not null default false,
     tier text not null default 'free',
     language text not null default 'en',
     theme_preference text not null default 'system'
@@ -41,6 +43,10 @@ create table floor.jobs (
     model_id uuid not null,
     created_at timestamptz not null,
     times_out_at timestamptz not null,
+    lease_expires_at timestamptz,
+    started_at timestamptz,
+    completed_at timestamptz,
+    deleted_at timestamptz,
     credits_used integer not null,
     credits_refunded integer not null default 0,
     attempt integer not null default 0,
@@ -48,6 +54,12 @@ create table floor.jobs (
     provider text not null,
     prompt text not null,
     settings jsonb not null default '{}',
+    provider_job_id text,
+    lease_owner text,
+    video_url text,
+    thumbnail_url text,
+    error_code text,
+    error_message text,
     primary key (user_id, job_id)
 );
 
@@ -59,6 +71,8 @@ create table floor.ledger (
     change bigint not null,
     id uuid not null default gen_random_uuid(),
     job_id uuid,
+    lot_seq bigint,
+    lot_n smallint,
     is_sandbox boolean not null default false,
     reason text not null,
     primary key (user_id, created_at, seq)

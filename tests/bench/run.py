@@ -7,6 +7,7 @@ flatter whatever does not change to its owner's. That role owns the floor and th
 """
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ from rendio import migrate
 
 HERE = Path(__file__).resolve().parent
 USERS = 10_000
+CLIENTS = 2 * (os.cpu_count() or 1)  # as a pool is sized: more only wait for one another
 CALLER = "backend"
 OWN_EVERYTHING = f"""
     do $$
@@ -186,14 +188,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4, help="for each contender and round")
-    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--clients", type=int, default=CLIENTS, help="twice the cores if not given")
     options = parser.parse_args()
 
     settings = {
         "fsync": "on",
         "wal_level": "logical",
         "shared_preload_libraries": "",
-        "shared_buffers": "512MB",
+        "shared_buffers": "2GB",  # nothing is evicted
         "max_wal_size": "8GB",
         "checkpoint_timeout": "1h",
     }

@@ -53,7 +53,7 @@ def server_with_a_clock() -> Iterator[tuple[Start, SetClock]]:
         pytest.skip("no installed PostgreSQL with pg_cron")
     if not compiler:
         pytest.skip("no C compiler to make the server's clock movable with")
-    scratch = servers.Scratch(bin_dir)
+    scratch = servers.Scratch(bin_dir, in_memory=True)
     try:
         offset = scratch.folder / "offset"
         _write(offset, 0)

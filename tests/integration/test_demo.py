@@ -44,7 +44,7 @@ CLAIMS = {
 def home(run: servers.Run) -> Iterator[dict[str, str]]:
     """The environment of a machine where PG* and DATABASE_URL lead somewhere else."""
     bin_dir = run.bin_dir or embedded.find_binaries()
-    scratch = servers.Scratch(bin_dir)
+    scratch = servers.Scratch(bin_dir, in_memory=True)
     elsewhere = {"DATABASE_URL": "postgresql://nowhere/x", "PGHOST": "nowhere", "PGDATABASE": "x"}
     here = {"RENDIO_HOME": str(scratch.folder), "RENDIO_PG_BIN": str(bin_dir)}
     yield {**os.environ, **elsewhere, **here}

@@ -34,7 +34,7 @@ def bin_dir(run: servers.Run) -> Path:
 @pytest.fixture
 def place(bin_dir: Path) -> Iterator[Path]:
     """A folder that the server's user may enter; servers in it are removed afterwards."""
-    scratch = servers.Scratch(bin_dir)
+    scratch = servers.Scratch(bin_dir, in_memory=True)
     yield scratch.folder
     scratch.close()
 
@@ -47,7 +47,7 @@ def fresh(bin_dir: Path, place: Path) -> Server:
 
 @pytest.fixture(scope="module")
 def shared(bin_dir: Path) -> Iterator[Server]:
-    scratch = servers.Scratch(bin_dir)
+    scratch = servers.Scratch(bin_dir, in_memory=True)
     yield Server(bin_dir, scratch.folder / "pg", settings=FAST, database="rendio")
     scratch.close()
 

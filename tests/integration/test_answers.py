@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -30,6 +30,9 @@ pytestmark = pytest.mark.shapeless
 ROOT = sqlfiles.root()
 HOOKS = {"check_request"}  # they return nothing
 RPCS = sorted({path.stem for path in ROOT.glob("functions/*/*.sql")} - HOOKS)
+
+each_rpc = pytest.mark.parametrize("rpc", RPCS, scope="module")  # all tests of one together
+run_once = cache(run_file)
 
 
 # --- fresh ----------------------------------------------------------------------------------------
@@ -87,7 +90,7 @@ class Recorded:
     def told(self, rpc: str, kind: str) -> list[str]:
         (path,) = ROOT.glob(f"functions/*/{rpc}.sql")
         test = ROOT / "tests" / "pgtap" / path.parent.name / path.name
-        found = run_file(self.url, test, schema=self.schema)
+        found = run_once(self.url, test, schema=self.schema)
         told = [notice.partition(f" {kind} of {rpc}: ")[2] for notice in found.notices]
         assert any(told), f"{test} gets no {kind} of {rpc}:\n{found.text()}"
         return [text for text in told if text]
@@ -149,7 +152,7 @@ def record(conn: psycopg.Connection[Any], rpc: str) -> None:
     )
 
 
-@pytest.mark.parametrize("rpc", RPCS)
+@each_rpc
 def test_answers_are_as_the_comment_declares(recorded: Recorded, rpc: str) -> None:
     function = recorded.function(rpc)
     declared = Type(function.returns.name) if function.returns_set else function.returns
@@ -157,7 +160,7 @@ def test_answers_are_as_the_comment_declares(recorded: Recorded, rpc: str) -> No
         check(answer, declared, recorded.api, rpc)
 
 
-@pytest.mark.parametrize("rpc", RPCS)
+@each_rpc
 def test_answers_are_read_into_their_types(recorded: Recorded, rpc: str) -> None:
     function = recorded.function(rpc)
     if function.returns.name not in recorded.api.shapes:
@@ -224,7 +227,7 @@ def test_rows_are_declared_as_the_catalogue_has_them(recorded: Recorded) -> None
             assert [(key, type_.name) for key, type_ in shape.fields.items()] == columns
 
 
-@pytest.mark.parametrize("rpc", RPCS)
+@each_rpc
 def test_refusals_are_declared(recorded: Recorded, rpc: str) -> None:
     """Every refusal that an RPC's own test meets is in its comment."""
     met = {text for text in recorded.told(rpc, "refusal") if text.startswith("PT")}

@@ -124,7 +124,7 @@ def let_in_api_requests(url: str) -> None:
             conn.execute("grant anon, authenticated, service_role to authenticator")
 
 
-@pytest.fixture(params=profiles.PROFILES)
+@pytest.fixture(scope="module", params=profiles.PROFILES)  # all tests of one together
 def shape(request: pytest.FixtureRequest, make_shape: Callable[[str], Shape]) -> Shape:
     """Each shape in turn."""
     return make_shape(request.param)

@@ -310,7 +310,7 @@ export type Database = {
           job_id: string | null;
           lot_n: number | null;
           lot_seq: number | null;
-          reason: string;
+          reason: "initial_grant" | "video_generation" | "generation_failed_refund" | "partial_refund" | "iap_purchase" | "iap_refund" | "iap_refund_reversed" | "credit_expired" | "guest_merge_out" | "guest_merge_in" | "promo_grant" | "admin_adjustment";
           seq: number;
           user_id: string;
         };
@@ -356,7 +356,7 @@ export type Database = {
           model_id: string;
           prompt: string;
           settings: Json;
-          status: string;
+          status: "pending" | "processing" | "completed" | "failed";
           thumbnail_url: string | null;
           user_id: string;
           video_url: string | null;

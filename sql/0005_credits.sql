@@ -17,19 +17,18 @@ comment on table rendio.partition_policies is
 $$Which tables rendio.ensure_partitions() extends, by what step (UTC) and how far ahead.
 Partitions are never dropped: the ledger is kept for ever.$$;
 
-create domain rendio.ledger_reason as text
-constraint ledger_reason_check check (
-    value in (
-        'initial_grant', 'video_generation', 'generation_failed_refund', 'partial_refund',
-        'iap_purchase', 'iap_refund', 'iap_refund_reversed', 'credit_expired',
-        'guest_merge_out', 'guest_merge_in', 'promo_grant', 'admin_adjustment'
-    )
+-- Enums, not checks: another value is added without reading the ledger of years, and a row needs no
+-- check.
+create type rendio.ledger_reason as enum (
+    'initial_grant', 'video_generation', 'generation_failed_refund', 'partial_refund',
+    'iap_purchase', 'iap_refund', 'iap_refund_reversed', 'credit_expired',
+    'guest_merge_out', 'guest_merge_in', 'promo_grant', 'admin_adjustment'
 );
 
 create domain rendio.credit_change as bigint
 constraint credit_change_check check (value <> 0);
 
-comment on domain rendio.ledger_reason is 'Why a balance changed.';
+comment on type rendio.ledger_reason is 'Why a balance changed.';
 comment on domain rendio.credit_change is 'Credits given (positive) or taken (negative).';
 
 -- The truth about credits. No foreign keys: each monthly ATTACH would then stop every writer of

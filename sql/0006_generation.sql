@@ -2,14 +2,13 @@
 --
 -- Locks: none on existing tables. Duration: milliseconds.
 
-create domain rendio.job_status as text
-constraint job_status_check check (value in ('pending', 'processing', 'completed', 'failed'));
+create type rendio.job_status as enum ('pending', 'processing', 'completed', 'failed');
 create domain rendio.job_price as integer
 constraint job_price_check check (value > 0);
 create domain rendio.job_refund as integer
 constraint job_refund_check check (value >= 0);
 
-comment on domain rendio.job_status is 'pending, processing, completed or failed.';
+comment on type rendio.job_status is 'pending, processing, completed or failed.';
 comment on domain rendio.job_price is 'Credits, more than none.';
 comment on domain rendio.job_refund is 'Credits, not negative.';
 

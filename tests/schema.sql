@@ -14,14 +14,8 @@ create domain rendio.job_price as integer
 create domain rendio.job_refund as integer
     constraint job_refund_check CHECK ((VALUE >= 0));
 
-create domain rendio.job_status as text
-    constraint job_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text])));
-
 create domain rendio.language_tag as text
     constraint language_tag_check CHECK ((VALUE ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$'::text));
-
-create domain rendio.ledger_reason as text
-    constraint ledger_reason_check CHECK ((VALUE = ANY (ARRAY['initial_grant'::text, 'video_generation'::text, 'generation_failed_refund'::text, 'partial_refund'::text, 'iap_purchase'::text, 'iap_refund'::text, 'iap_refund_reversed'::text, 'credit_expired'::text, 'guest_merge_out'::text, 'guest_merge_in'::text, 'promo_grant'::text, 'admin_adjustment'::text])));
 
 create domain rendio.theme as text
     constraint theme_check CHECK ((VALUE = ANY (ARRAY['light'::text, 'dark'::text, 'system'::text])));
@@ -342,7 +336,7 @@ create function rendio.draw_lots(p_state rendio.lot_state, p_entry public.quota_
     returns rendio.lot_state
     language plpgsql stable security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.end_failed_job(p_job public.video_jobs, p_error_code text, p_error_message text, p_at timestamp with time zone, p_reason text DEFAULT 'generation_failed_refund'::text)
+create function rendio.end_failed_job(p_job public.video_jobs, p_error_code text, p_error_message text, p_at timestamp with time zone, p_reason rendio.ledger_reason DEFAULT 'generation_failed_refund'::rendio.ledger_reason)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -398,7 +392,7 @@ create function rendio.is_open_guest(p_user public.users)
     returns boolean
     language sql immutable parallel safe security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.is_refund(p_reason text)
+create function rendio.is_refund(p_reason rendio.ledger_reason)
     returns boolean
     language sql immutable parallel safe security invoker;
 
@@ -490,7 +484,7 @@ create function rendio.people_of(p_user_id uuid)
     returns SETOF uuid
     language sql stable security invoker;
 
-create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason text, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_lot_seq bigint DEFAULT NULL::bigint, p_lot_n smallint DEFAULT NULL::smallint, p_origin uuid DEFAULT NULL::uuid)
+create function rendio.post_entry(p_user_id uuid, p_change bigint, p_reason rendio.ledger_reason, p_job_id uuid, p_at timestamp with time zone, p_is_sandbox boolean DEFAULT false, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_lot_seq bigint DEFAULT NULL::bigint, p_lot_n smallint DEFAULT NULL::smallint, p_origin uuid DEFAULT NULL::uuid)
     returns public.quota_log
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
@@ -1082,7 +1076,7 @@ create table public.video_jobs (
     credits_used rendio.job_price not null,
     credits_refunded rendio.job_refund not null default 0,
     attempt integer not null default 0,
-    status rendio.job_status not null default 'pending'::text,
+    status rendio.job_status not null default 'pending'::rendio.job_status,
     provider text not null,
     prompt text not null,
     settings jsonb not null default '{}'::jsonb,
@@ -1209,6 +1203,28 @@ create type rendio.health_check as (
     name text,
     ok boolean,
     detail text
+);
+
+create type rendio.job_status as enum (
+    'pending',
+    'processing',
+    'completed',
+    'failed'
+);
+
+create type rendio.ledger_reason as enum (
+    'initial_grant',
+    'video_generation',
+    'generation_failed_refund',
+    'partial_refund',
+    'iap_purchase',
+    'iap_refund',
+    'iap_refund_reversed',
+    'credit_expired',
+    'guest_merge_out',
+    'guest_merge_in',
+    'promo_grant',
+    'admin_adjustment'
 );
 
 create type rendio.lot_state as (

@@ -57,7 +57,8 @@ begin
         perform rendio.raise_invalid('p_expires_at', 'in the future');
     end if;
     v_entry := rendio.post_entry(
-        p_user_id, p_amount, p_reason, null, v_now, p_expires_at => p_expires_at
+        p_user_id, p_amount, p_reason::rendio.ledger_reason, null, v_now,
+        p_expires_at => p_expires_at
     );
     if p_expires_at <= v_entry.created_at then -- which is later after the clock went back
         perform rendio.raise_invalid('p_expires_at', 'after the last entry of the ledger');

@@ -27,7 +27,9 @@ begin
             detail = jsonb_build_object('job_id', p_job_id, 'status', v_job.status)::text,
             hint = 'Give credits with add_credits instead.';
     elsif v_job.status <> 'failed' then
-        perform rendio.end_failed_job(v_job, 'refunded', null, rendio.clock(), p_reason);
+        perform rendio.end_failed_job(
+            v_job, 'refunded', null, rendio.clock(), p_reason::rendio.ledger_reason
+        );
     end if;
 
     return jsonb_build_object(

@@ -4,6 +4,9 @@
 -- What stands between this and rendio is the price of being right.
 create schema floor;
 
+create type floor.job_status as enum ('pending');
+create type floor.ledger_reason as enum ('video_generation');
+
 create table floor.users (
     id uuid primary key,
     credits_remaining bigint not null,
@@ -50,7 +53,7 @@ create table floor.jobs (
     credits_used integer not null,
     credits_refunded integer not null default 0,
     attempt integer not null default 0,
-    status text not null default 'pending',
+    status floor.job_status not null default 'pending',
     provider text not null,
     prompt text not null,
     settings jsonb not null default '{}',
@@ -74,7 +77,7 @@ create table floor.ledger (
     lot_seq bigint,
     lot_n smallint,
     is_sandbox boolean not null default false,
-    reason text not null,
+    reason floor.ledger_reason not null,
     primary key (user_id, created_at, seq)
 );
 

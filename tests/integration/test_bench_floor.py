@@ -7,8 +7,9 @@ from rpc import App, value
 
 FLOOR = Path(__file__).parent.parent / "bench" / "floor.sql"
 COLUMNS = (
-    "select array_agg((attname, coalesce(nullif(typbasetype, 0), atttypid)::regtype)::text"
-    " order by attnum) from pg_attribute join pg_type on pg_type.oid = atttypid"
+    "select array_agg((a.attname, coalesce(base.typname, t.typname))::text order by a.attnum)"
+    " from pg_attribute as a join pg_type as t on t.oid = a.atttypid"
+    " left join pg_type as base on base.oid = t.typbasetype"
     " where attrelid = %s::regclass and attnum > 0 and not attisdropped"
 )
 RULES = (

@@ -31,6 +31,7 @@ def rendered() -> str:
     columns = [
         Column("boxes", "id", "uuid", False, False),
         Column("boxes", "label", "text", True, True),
+        Column("boxes", "size", "crate.size", True, False, ["small", "large"]),
         Column("lids", "made_at", "timestamp with time zone", False, False),
     ]
     return typescript(Api((take, count, listed), shapes, ERRORS), columns)
@@ -86,7 +87,8 @@ def test_a_table_has_what_may_be_read_and_what_may_be_written() -> None:
     text = rendered()
     assert (
         "      boxes: {\n"
-        "        Row: {\n          id: string;\n          label: string | null;\n        };\n"
+        "        Row: {\n          id: string;\n          label: string | null;\n"
+        '          size: "small" | "large" | null;\n        };\n'
         "        Insert: never;\n"
         "        Update: {\n          label?: string | null;\n        };\n"
         "        Relationships: [];\n"

@@ -12,7 +12,7 @@
 create or replace function rendio.post_entry(
     p_user_id uuid,
     p_change bigint,
-    p_reason text,
+    p_reason rendio.ledger_reason,
     p_job_id uuid,
     p_at timestamptz,
     p_is_sandbox boolean default false,
@@ -92,7 +92,8 @@ end;
 $$;
 
 comment on function rendio.post_entry(
-    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint, uuid
+    uuid, bigint, rendio.ledger_reason, uuid, timestamptz, boolean, timestamptz, bigint, smallint,
+    uuid
 ) is
 $$Change a balance and write the ledger entry, which it returns.
 
@@ -105,5 +106,6 @@ p_origin: of a grant that gives back what was taken: the entry that first brough
 @raises PT409 account_merged$$;
 
 revoke execute on function rendio.post_entry(
-    uuid, bigint, text, uuid, timestamptz, boolean, timestamptz, bigint, smallint, uuid
+    uuid, bigint, rendio.ledger_reason, uuid, timestamptz, boolean, timestamptz, bigint, smallint,
+    uuid
 ) from public, anon, authenticated;

@@ -11,11 +11,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_before timestamptz := rendio.clock() - interval '90 days';
-    v_status text;
+    v_status rendio.job_status;
     v_moved bigint;
     v_total bigint := 0;
 begin
-    foreach v_status in array '{completed,failed}'::text[] loop
+    foreach v_status in array '{completed,failed}'::rendio.job_status[] loop
         with old as (
             select j.user_id, j.job_id
             from public.video_jobs as j

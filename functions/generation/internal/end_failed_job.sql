@@ -6,7 +6,7 @@ create or replace function rendio.end_failed_job(
     p_error_code text,
     p_error_message text,
     p_at timestamptz,
-    p_reason text default 'generation_failed_refund'
+    p_reason rendio.ledger_reason default 'generation_failed_refund'
 )
 returns void
 language plpgsql
@@ -39,10 +39,13 @@ begin
 end;
 $$;
 
-comment on function rendio.end_failed_job(public.video_jobs, text, text, timestamptz, text) is
+comment on function rendio.end_failed_job(
+    public.video_jobs, text, text, timestamptz, rendio.ledger_reason
+) is
 $$Fail an active job and give its credits back.
 
 @raises PT409 invalid_transition$$;
 
-revoke execute on function rendio.end_failed_job(public.video_jobs, text, text, timestamptz, text)
-from public, anon, authenticated;
+revoke execute on function rendio.end_failed_job(
+    public.video_jobs, text, text, timestamptz, rendio.ledger_reason
+) from public, anon, authenticated;

@@ -160,6 +160,16 @@ select 'domain ' || t.oid::regtype, 0, '',
 from pg_type as t
 where t.typtype = 'd' and t.typowner = 'rendio_owner'::regrole
 union all
+select 'type ' || t.oid::regtype, 0, '', format(
+    e'create type %s as enum (\n    %s\n);', t.oid::regtype, (
+        select string_agg(quote_literal(e.enumlabel), e',\n    ' order by e.enumsortorder)
+        from pg_enum as e
+        where e.enumtypid = t.oid
+    )
+)
+from pg_type as t
+where t.typtype = 'e' and t.typowner = 'rendio_owner'::regrole
+union all
 select 'schema ' || n.nspname, 0, '', format('create schema %I authorization rendio_owner;', n.nspname)
 from pg_namespace as n
 where n.nspowner = 'rendio_owner'::regrole

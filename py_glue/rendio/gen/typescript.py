@@ -3,6 +3,7 @@
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -38,7 +39,12 @@ _COLUMNS = """
     select
         c.relname, a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null),
         not (a.attnotnull or t.typnotnull),
-        has_column_privilege('authenticated', c.oid, a.attnum, 'update')
+        has_column_privilege('authenticated', c.oid, a.attnum, 'update'),
+        array(
+            select e.enumlabel from pg_enum as e
+            where e.enumtypid = t.oid
+            order by e.enumsortorder
+        )
     from pg_class as c
     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     join pg_type as t on t.oid = a.atttypid
@@ -60,6 +66,7 @@ class Column:
     type: str
     nullable: bool
     is_writable: bool
+    values: Sequence[str] = ()  # of an enum
 
 
 def read_columns(conn: psycopg.Connection[Any]) -> list[Column]:
@@ -113,7 +120,8 @@ def _table(name: str, columns: list[Column]) -> str:
 
 
 def _column_type(column: Column) -> str:
-    return _TYPES[column.type] + (" | null" if column.nullable else "")
+    type_ = " | ".join(map(json.dumps, column.values)) or _TYPES[column.type]
+    return type_ + (" | null" if column.nullable else "")
 
 
 def _function(function: Function) -> str:

@@ -98,7 +98,7 @@ reset role;
 
 -- What the tables themselves hold, for whoever writes.
 select throws_ok(
-    $$ update public.video_jobs set status = 'archived' $$, '23514', null, 'there are four states'
+    $$ update public.video_jobs set status = 'archived' $$, '22P02', null, 'there are four states'
 );
 select throws_ok(
     $$ update public.video_jobs set credits_refunded = 5 $$, '23514', null,

@@ -3,7 +3,7 @@ begin;
 select plan(1);
 
 select results_eq(
-    $$ select reason, rendio.is_refund(reason) from (values
+    $$ select reason, rendio.is_refund(reason::rendio.ledger_reason) from (values
        ('generation_failed_refund'), ('partial_refund'), ('iap_purchase'), ('promo_grant'),
        ('iap_refund'), ('iap_refund_reversed'), ('video_generation')) as r (reason) $$,
     $$ values ('generation_failed_refund', true), ('partial_refund', true),

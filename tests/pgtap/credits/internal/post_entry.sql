@@ -66,7 +66,7 @@ select throws_ok(
 select throws_ok(
     $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 1, 'gift', null,
        '2026-11-05 12:01+00') $$,
-    '23514', null, 'a reason that is none is refused by the ledger itself'
+    '22P02', null, 'a reason that is none is refused by its type'
 );
 select throws_ok(
     $$ select rendio.post_entry('aaaaaaaa-0000-4000-8000-000000000001', 0, 'admin_adjustment',

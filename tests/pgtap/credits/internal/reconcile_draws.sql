@@ -9,7 +9,7 @@ insert into public.users (id, lots_seq) values
 ('bbbbbbbb-0000-4000-8000-000000000001', 1),
 ('cccccccc-0000-4000-8000-000000000001', 3);
 insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason, job_id)
-select u.id, e.seq, now(), 0, e.change, e.reason, e.job_id::uuid
+select u.id, e.seq, now(), 0, e.change, e.reason::rendio.ledger_reason, e.job_id::uuid
 from public.users as u
 cross join (values
     (1, -4, 'video_generation', '00000000-0000-7000-8000-000000000001'),

@@ -11,7 +11,7 @@ insert into public.users (id) values
 insert into public.video_jobs
     (user_id, job_id, model_id, created_at, times_out_at, credits_used, status, provider, prompt)
 select user_id::uuid, gen_random_uuid(), gen_random_uuid(), '2030-01-15', times_out_at::timestamptz,
-    credits, status, 'fal', 'A boat.'
+    credits, status::rendio.job_status, 'fal', 'A boat.'
 from (values
     ('aaaaaaaa-0000-4000-8000-000000000001', 'pending', '2030-01-15 11:50:00+00', 4),
     ('aaaaaaaa-0000-4000-8000-000000000001', 'processing', '2030-01-15 12:30:00+00', 4),

@@ -5,7 +5,9 @@ select plan(3);
 insert into public.users (id) values
 ('aaaaaaaa-0000-4000-8000-000000000001'),
 ('bbbbbbbb-0000-4000-8000-000000000001');
-create temp table jobs (user_id uuid, status text, given_back integer, is_archived boolean);
+create temp table jobs (
+    user_id uuid, status rendio.job_status, given_back integer, is_archived boolean
+);
 insert into jobs values
 ('aaaaaaaa-0000-4000-8000-000000000001', 'pending', 0, false),
 ('aaaaaaaa-0000-4000-8000-000000000001', 'processing', 0, false),

@@ -19,7 +19,9 @@ language sql as $$
     insert into public.quota_log
         (user_id, seq, created_at, balance_after, change, reason, job_id)
     values (p_user, p_seq, now(), 0, p_change,
-        case when p_change < 0 then 'video_generation' else 'partial_refund' end,
+        case
+            when p_change < 0 then 'video_generation' else 'partial_refund'
+        end::rendio.ledger_reason,
         ('00000000-0000-7000-8000-00000000000' || p_job)::uuid);
 $$;
 

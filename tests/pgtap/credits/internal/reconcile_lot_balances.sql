@@ -10,7 +10,7 @@ insert into public.users (id, lots_seq) values
 ('cccccccc-0000-4000-8000-000000000001', 7),
 ('dddddddd-0000-4000-8000-000000000001', 0);
 insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason)
-select u.id, e.seq, now(), e.balance, e.change, e.reason
+select u.id, e.seq, now(), e.balance, e.change, e.reason::rendio.ledger_reason
 from public.users as u
 cross join (values
     (1, 10, 10, 'promo_grant'), (2, 6, -4, 'video_generation'), (3, 9, 3, 'promo_grant')

@@ -11,7 +11,7 @@ insert into public.users (id, merged_into) values
 ('cccccccc-0000-4000-8000-000000000001', null),
 ('dddddddd-0000-4000-8000-000000000001', 'dddddddd-0000-4000-8000-000000000002');
 insert into public.quota_log (user_id, seq, created_at, balance_after, change, reason)
-select id::uuid, seq, now(), 0, change, reason
+select id::uuid, seq, now(), 0, change, reason::rendio.ledger_reason
 from (values
     ('aaaaaaaa-0000-4000-8000-000000000001', 1, 10, 'guest_merge_in'),
     ('aaaaaaaa-0000-4000-8000-000000000001', 2, 7, 'guest_merge_in'),

@@ -156,10 +156,9 @@ language sql
 volatile
 parallel safe
 begin atomic
-    select overlay(
-        gen_random_uuid()::text
-        placing lpad(to_hex((date_part('epoch', p_at) * 1000)::bigint), 12, '0') || '7'
-        from 1 for 15
+    select (
+        lpad(to_hex((date_part('epoch', p_at) * 1000)::bigint), 12, '0')
+        || '7' || substr(gen_random_uuid()::text, 16)
     )::uuid;
 end;
 

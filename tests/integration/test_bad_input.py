@@ -9,7 +9,7 @@ move but those of the user named.
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import psycopg
@@ -93,6 +93,10 @@ class World:
     tables: list[Table]
     errors: set[tuple[str, str]]
     at_first: dict[str, str]
+    money_at_first: dict[str, Money] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.money_at_first = self.money()
 
     def call(
         self,
@@ -100,29 +104,29 @@ class World:
         arguments: dict[str, str],
         caller: Caller,
         *,
-        prepare: str = "select",
-        ask: str = "select true",
+        prepare: str = "",
+        ask: str = "",
     ) -> Ended:
         """Make a call between two statements of the owner, undo it, and say how it ended."""
         given = ", ".join(f"{name} => {value}" for name, value in arguments.items())
         query = f"select to_jsonb(f) from public.{rpc.name}({given}) as f"
         with self.conn.transaction(force_rollback=True):
-            self.conn.execute(prepare)
-            before = self.money()
+            if prepare:
+                self.conn.execute(prepare)
             self.conn.execute(self.people.filled(caller.settings()))
             try:
-                with self.conn.transaction():
-                    rows = self.conn.execute(self.people.filled(query)).fetchall()
+                rows = self.conn.execute(self.people.filled(query)).fetchall()
             except psycopg.Error as error:
                 return Ended(self.failure(error), {}, [])
             self.conn.execute("set local role rendio_owner")
             after = self.money()
+            before = self.money_at_first
             changed = {
                 user: (before.get(user), after[user])
                 for user in after
                 if after[user] != before.get(user)
             }
-            answer = self.conn.execute(ask).fetchall()
+            answer = self.conn.execute(ask).fetchall() if ask else []
             return Ended(Outcome([row for (row,) in rows]), changed, answer)
 
     def failure(self, error: psycopg.Error) -> Outcome:

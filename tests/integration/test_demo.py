@@ -290,6 +290,7 @@ def curl(line: str, variables: dict[str, str]) -> httpx.Response:
     return httpx.request(method, url, headers=headers, content=body, timeout=30)
 
 
+@pytest.mark.once
 def test_served_over_http_the_lines_that_it_prints_work(home: dict[str, str]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

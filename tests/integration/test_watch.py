@@ -535,6 +535,7 @@ def silent(greeting: bytes) -> Iterator[str]:
 WELCOME = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("greeting", [b"", WELCOME], ids=["at once", "when asked"])
 def test_where_nobody_answers_it_asks(app: App, watching: Watching, greeting: bytes) -> None:
     user = app.new_user()

@@ -100,6 +100,19 @@ def test_the_dead_leave_no_server(tmp_path: Path) -> None:
     assert not Path(data_dir).parent.exists()
 
 
+@pytest.mark.parametrize(
+    ("fsync", "room", "in_memory"), [("off", 0, True), ("off", 2**62, False), ("on", 0, False)]
+)
+def test_what_need_not_survive_is_in_memory_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, room: int, in_memory: bool
+) -> None:
+    monkeypatch.setattr(servers, "MEMORY", str(tmp_path))
+    monkeypatch.setattr(servers, "ROOM", room)
+    monkeypatch.setattr(servers, "start_in", lambda folder, *_: folder)
+    with servers.private_cluster(Path("/nowhere"), settings={"fsync": fsync}) as folder:
+        assert folder.parent == (tmp_path if in_memory else Path("/tmp"))
+
+
 def test_container_without_an_engine_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RENDIO_TEST_URL", raising=False)
     monkeypatch.setenv("RENDIO_TEST_SERVER", "container")

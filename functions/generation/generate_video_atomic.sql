@@ -71,10 +71,6 @@ begin
         end if;
     end if;
 
-    if v_cost is null then
-        perform rendio.refuse_model(p_model_id);
-    end if;
-
     loop
         with balance as (
             update public.users as u
@@ -109,11 +105,12 @@ begin
             v_cost, v_now, v_now + interval '15 minutes'
         from balance as b;
         exit when found;
+        if v_cost is null then
+            perform rendio.refuse_model(p_model_id);
+        end if;
         perform rendio.refuse_entry(p_user_id, -v_cost, v_now, p_is_spent => true);
     end loop;
-    return jsonb_build_object(
-        'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false
-    );
+    return v_response || jsonb_build_object('job_id', v_job_id, 'replayed', false);
 end;
 $$;
 

@@ -157,7 +157,8 @@ def fill(conn: Connection, users: int) -> None:
         insert into public.quota_log (
             user_id, seq, created_at, change, balance_after, reason, job_id
         )
-        select p.id, e.seq, now(), e.change, e.balance, e.reason, p.jobs[e.job]
+        select p.id, e.seq, now(), e.change, e.balance, e.reason::rendio.ledger_reason,
+            p.jobs[e.job]
         from people as p
         cross join (values
             (1, 10, 10, 'promo_grant', null), (2, 20, 30, 'iap_purchase', null),

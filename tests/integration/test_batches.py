@@ -66,8 +66,8 @@ class Crowd:
         soon = "select now() + interval '1 minute' * %s"
         for n, person in enumerate(people):
             ends_at = app.value(soon, 10 + 4 * n)
-            # More than the two jobs below take, so that some are left to expire.
-            app.call("add_credits", person, 12, "promo_grant", uuid4(), ends_at)
+            # More than the jobs take, so that some are left to expire.
+            app.call("add_credits", person, 40, "promo_grant", uuid4(), ends_at)
             _, ended = app.submit(person)
             app.call("complete_video_job", "fal", ended, "https://v")
             app.submit(person)

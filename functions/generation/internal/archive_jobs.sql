@@ -1,7 +1,7 @@
 -- Locks: the jobs it moves, skipping what anybody holds; that is moved by the next run.
 -- One statement for each status, oldest time-out first: the index ends the scan at the limit or at
 -- the first job that is not old. completed_at alone would need an index of its own, which every
--- generation would open; a job ends within a day of its time-out (models_timeout_check).
+-- generation would open; no time-out is more than a day after its job's end (models_timeout_check).
 create or replace function rendio.archive_jobs(p_limit integer default 1000)
 returns bigint
 language plpgsql

@@ -47,10 +47,10 @@ with (
     autovacuum_analyze_scale_factor = 0.05
 );
 
-create index users_next_expiry_at_idx on public.users (next_expiry_at)
-where next_expiry_at < 'infinity';
-create index users_merged_into_idx on public.users (merged_into)
-where merged_into is not null;
+-- One index for both questions, an account's guests and the expiries that are due: a debit opens
+-- every index of the table, also those that it does not write.
+create index users_merged_into_next_expiry_at_idx on public.users (merged_into, next_expiry_at)
+where merged_into is not null or next_expiry_at < 'infinity';
 
 alter table public.users enable row level security;
 

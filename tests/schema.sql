@@ -1050,8 +1050,7 @@ create table public.users (
     constraint users_pkey PRIMARY KEY (id)
 )
 with (fillfactor=70, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
-CREATE INDEX users_merged_into_idx ON public.users USING btree (merged_into) WHERE (merged_into IS NOT NULL);
-CREATE INDEX users_next_expiry_at_idx ON public.users USING btree (next_expiry_at) WHERE (next_expiry_at < 'infinity'::timestamp with time zone);
+CREATE INDEX users_merged_into_next_expiry_at_idx ON public.users USING btree (merged_into, next_expiry_at) WHERE ((merged_into IS NOT NULL) OR (next_expiry_at < 'infinity'::timestamp with time zone));
 alter table public.users enable row level security;
 create policy users_select_own on public.users for select to authenticated
     using ((id = ( SELECT auth.uid() AS uid)) OR (merged_into = ( SELECT auth.uid() AS uid)));

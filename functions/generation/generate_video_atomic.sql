@@ -23,8 +23,9 @@ as $$
 declare
     v_now timestamptz := rendio.clock();
     v_job_id uuid := rendio.uuid_v7(v_now);
-    v_request text := 'generate_video_atomic' || p_model_id::text
-        || coalesce(p_settings::text, '{}') || p_prompt;
+    v_request text := concat(
+        'generate_video_atomic', p_model_id, coalesce(p_settings, '{}'), p_prompt
+    );
     v_cost integer;
     v_rule jsonb;
     v_provider text;
@@ -37,7 +38,8 @@ begin
     -- One look at all of them: none is too long while the whole has no more bytes than a prompt may
     -- have characters.
     if p_idempotency_key is null
-        or v_request is null
+        or p_model_id is null
+        or p_prompt is null
         or octet_length(v_request) > 4000
         or p_prompt !~ '\S'
         or jsonb_typeof(p_settings) <> 'object' then
@@ -51,20 +53,22 @@ begin
         v_cost := rendio.price(v_cost, v_rule, p_settings);
     end if;
 
-    v_response := jsonb_build_object('status', 'pending', 'credits_used', v_cost);
+    v_response := jsonb_build_object(
+        'job_id', v_job_id, 'status', 'pending', 'credits_used', v_cost, 'replayed', false
+    );
     insert into public.idempotency_log (
         user_id, idempotency_key, job_id, created_at, expires_at, operation_type, request_hash,
         response_data
     )
     values (
         p_user_id, p_idempotency_key, v_job_id, v_now, v_now + interval '24 hours',
-        'generate_video_atomic', rendio.request_hash(v_request), v_response
+        'generate_video_atomic', rendio.request_hash(v_request), v_response - 'job_id'
     )
     on conflict do nothing;
     if not found then
         v_first := rendio.claim_idempotency_key(
             p_user_id, p_idempotency_key, 'generate_video_atomic', rendio.request_hash(v_request),
-            v_response, v_job_id, v_now
+            v_response - 'job_id', v_job_id, v_now
         );
         if v_first is not null then
             return v_first || '{"replayed": true}';
@@ -110,7 +114,7 @@ begin
         end if;
         perform rendio.refuse_entry(p_user_id, -v_cost, v_now, p_is_spent => true);
     end loop;
-    return v_response || jsonb_build_object('job_id', v_job_id, 'replayed', false);
+    return v_response;
 end;
 $$;
 

@@ -337,7 +337,11 @@ class World:
         }
 
     def settle_expired_credits(self) -> int:
-        due = [u for u in self.users.values() if u.account.next_expiry_at <= self.now]
+        due = [
+            u
+            for u in self.users.values()
+            if not u.merged_into and u.account.next_expiry_at <= self.now
+        ]
         for user in due:
             user.account.settle(self.now)
         return len(due)

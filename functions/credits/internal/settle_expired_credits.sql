@@ -15,8 +15,8 @@ begin
     for v_user_id in
         select u.id
         from public.users as u
-        where u.next_expiry_at < 'infinity' and u.next_expiry_at <= v_now
-        order by u.next_expiry_at
+        where u.merged_into is null and u.next_expiry_at < 'infinity' and u.next_expiry_at <= v_now
+        order by u.merged_into, u.next_expiry_at
         limit p_limit
         for no key update skip locked
     loop

@@ -1,7 +1,7 @@
 -- Users who do nothing lose what expires all the same.
 begin;
 set local timezone = 'UTC';
-select plan(11);
+select plan(13);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -47,6 +47,22 @@ select is(rendio.settle_expired_credits(), 1, 'tomorrow it is due');
 select is(
     (select count(*)::integer from public.users where next_expiry_at < 'infinity'), 0,
     'and then nobody has anything that ends'
+);
+-- Ben signs in to Ada's account: his credits end there, whatever his own row still says.
+do $$
+begin
+    perform public.link_apple_account('aaaaaaaa-0000-4000-8000-000000000001', 'ada-sub');
+    perform public.add_credits(
+        'bbbbbbbb-0000-4000-8000-000000000001', 6, 'promo_grant', gen_random_uuid(), '2030-02-05'
+    );
+    perform public.link_apple_account('bbbbbbbb-0000-4000-8000-000000000001', 'ada-sub');
+end $$;
+set local story.now = '2030-02-05 00:00:00+00';
+select is(rendio.settle_expired_credits(), 1, 'a merged guest has nothing to lose');
+select results_eq(
+    'select * from balances',
+    $$ values ('a', 20::bigint), ('b', 0), ('c', 10), ('e', 10) $$,
+    'its account has'
 );
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
 

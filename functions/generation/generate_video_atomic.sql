@@ -62,13 +62,14 @@ begin
     )
     values (
         p_user_id, p_idempotency_key, v_job_id, v_now, v_now + interval '24 hours',
-        'generate_video_atomic', rendio.request_hash(v_request), v_response - 'job_id'
+        'generate_video_atomic', rendio.request_hash(v_request),
+        v_response - '{job_id, replayed}'::text[]
     )
     on conflict do nothing;
     if not found then
         v_first := rendio.claim_idempotency_key(
             p_user_id, p_idempotency_key, 'generate_video_atomic', rendio.request_hash(v_request),
-            v_response - 'job_id', v_job_id, v_now
+            v_response - '{job_id, replayed}'::text[], v_job_id, v_now
         );
         if v_first is not null then
             return v_first || '{"replayed": true}';

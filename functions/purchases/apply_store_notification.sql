@@ -44,7 +44,8 @@ begin
             else 'waiting'
         end,
         case
-            when v_kind = 'consumption' then least(v_occurred_at, '9999-12-31') + interval '12 hours'
+            when v_kind = 'consumption'
+                then least(v_occurred_at, '9999-12-31') + interval '12 hours'
         end
     )
     on conflict do nothing

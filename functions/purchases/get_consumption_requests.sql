@@ -59,7 +59,10 @@ Listed until answer_consumption_request; the store waits for 12 hours, until due
 p_limit: 1 to 100.
 
 @returns {requests: [consumption_request]}
-@shape consumption_request {store: text, environment: text, notification_id: text, transaction_id: text, user_id: uuid, reason: text?, due_at: timestamptz, customer_consented: boolean, credits_added: integer, credits_consumed: bigint, consumption_percentage: bigint}
+@shape consumption_request {store: text, environment: text, notification_id: text,
+    transaction_id: text, user_id: uuid, reason: text?, due_at: timestamptz,
+    customer_consented: boolean, credits_added: integer, credits_consumed: bigint,
+    consumption_percentage: bigint}
 @raises PT400 invalid_argument
 @raises PT403 service_only$$;
 

@@ -44,6 +44,7 @@ $$;
 
 comment on function rendio.ensure_partitions() is
 $$Make the partitions that partition_policies asks for, also of months whose rows went to the
-default partition, and move those rows there; returns how many were made. Run by apply and by cron.$$;
+default partition, and move those rows there; returns how many were made. Run by apply and by
+cron.$$;
 
 revoke execute on function rendio.ensure_partitions() from public, anon, authenticated;

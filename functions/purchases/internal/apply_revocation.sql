@@ -19,7 +19,9 @@ begin
         <> (rendio.latest_revocation(p_claim)).notification_id then
         v_done.action := 'outdated';
     elsif p_claim.user_id is not null then
-        v_done.action := case when p_notification.revoked_share > 0 then 'revoked' else 'reversed' end;
+        v_done.action := case
+            when p_notification.revoked_share > 0 then 'revoked' else 'reversed'
+        end;
         v_done.credits_changed := rendio.settle_revocation(p_claim, p_at);
     end if;
     return v_done;

@@ -57,7 +57,9 @@ begin
             end;
         return -rendio.collect_debts(v_owner.id, p_at);
     elsif v_revoked < v_before.revoked then
-        return rendio.reverse_revocation(v_before, v_revoked, p_at, p_claim.environment = 'Sandbox');
+        return rendio.reverse_revocation(
+            v_before, v_revoked, p_at, p_claim.environment = 'Sandbox'
+        );
     end if;
     return 0;
 end;

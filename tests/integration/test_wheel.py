@@ -67,16 +67,26 @@ def test_alone_it_applies_and_serves(bin_dir: Path, empty_db: str, tmp_path: Pat
     assert (done.stdout, done.stderr) == ("10\n", "")
 
 
-def test_without_libpq_it_says_so_in_one_line(bin_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["rendio", "apply", "--url", "postgresql://x"], "rendio[binary]"),
+        (["pg-cron-compat", "install", "--url", "postgresql://x"], "psycopg[binary]"),
+        (["pgtap-runner", "."], "psycopg[binary]"),
+    ],
+)
+def test_without_libpq_it_says_so_in_one_line(
+    bin_dir: Path, tmp_path: Path, command: list[str], extra: str
+) -> None:
     # Python runs this module at its start; a machine without libpq answers the same.
     (tmp_path / "sitecustomize.py").write_text(
         "import ctypes.util\nctypes.util.find_library = lambda name: None\n"
     )
     bare = {"PYTHONPATH": str(tmp_path)}
-    done = run(bin_dir / "rendio", "apply", "--url", "postgresql://x", env=bare, cwd=tmp_path)
+    done = run(bin_dir / command[0], *command[1:], env=bare, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: psycopg finds no libpq on this machine: pip install 'rendio[binary]'\n"
+        f"Error: psycopg finds no libpq on this machine: pip install '{extra}'\n"
     )
 
 

@@ -1,0 +1,17 @@
+"""``pgtap-runner``, and ``python -m pgtap_runner``."""
+
+import sys
+
+
+def main() -> None:
+    try:
+        from .cli import main as command
+    except ImportError as error:
+        if "libpq" not in str(error):
+            raise
+        sys.exit("Error: psycopg finds no libpq on this machine: pip install 'psycopg[binary]'")
+    command(prog_name="pgtap-runner")
+
+
+if __name__ == "__main__":
+    main()

@@ -94,6 +94,7 @@ def test_removing_it_leaves_nothing() -> None:
             for statement in statements:
                 conn.execute(statement)
             assert inventory(conn) == before
+            conn.execute("drop role anon, authenticated, service_role")  # nothing is theirs
 
 
 def inventory(conn: psycopg.Connection) -> list[tuple[str, ...]]:
@@ -106,6 +107,9 @@ def inventory(conn: psycopg.Connection) -> list[tuple[str, ...]]:
         " union all select 'type', typname::text from pg_type where oid >= 16384"
         " union all select 'publication', pubname::text from pg_publication"
         " union all select 'owner', rolname::text from pg_roles where rolname = 'rendio_owner'"
+        " union all select 'grant', nspname || ' ' || acl"
+        "   from pg_namespace, unnest(nspacl) as acl where nspname !~ '^pg_temp|^pg_toast'"
+        " union all select 'default', acl::text from pg_default_acl, unnest(defaclacl) as acl"
         " order by 1, 2"
     ).fetchall()
 

@@ -287,7 +287,7 @@ create function rendio.claim_transaction(p_store text, p_environment text, p_tra
     returns public.iap_transactions
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 
-create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 50000)
+create function rendio.cleanup_idempotency_log(p_limit integer DEFAULT 500000)
     returns bigint
     language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
 
@@ -604,7 +604,7 @@ create function rendio.refund_grace()
     returns interval
     language sql immutable parallel safe security invoker;
 
-create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone, p_is_open boolean DEFAULT true, p_is_spent boolean DEFAULT false)
+create function rendio.refuse_entry(p_user_id uuid, p_change bigint, p_at timestamp with time zone, p_is_open boolean DEFAULT true, p_is_spent boolean DEFAULT false, p_of_lot boolean DEFAULT false)
     returns void
     language plpgsql volatile security invoker set search_path=pg_catalog, pg_temp;
 

@@ -66,6 +66,15 @@ def test_the_commands(empty_db: str) -> None:
         run(BIN / program, verb, url=empty_db)
 
 
+def test_the_commands_within_its_sentences(empty_db: str) -> None:
+    for command in ("pg-cron-compat install", "rendio apply", "rendio plan --sql", "rendio drift"):
+        program, *arguments = command.split()
+        assert f"`{command}`" in README or f"; {arguments[0]} --sql prints" in README, command
+        run(BIN / program, *arguments, url=empty_db)
+    jobs = run(BIN / "rendio", "status", url=empty_db)
+    assert jobs.count("once this runs: pg-cron-compat run") == 8
+
+
 def test_it_names_every_table_and_role_that_apply_creates(conn: psycopg.Connection) -> None:
     names = conn.execute(
         "select relname from pg_class"

@@ -62,7 +62,9 @@ begin
         exit when found;
         -- Raises, unless the balance grew between the update and its lock, or expiry is
         -- settled now.
-        perform rendio.refuse_entry(p_user_id, p_change, p_at, v_is_open);
+        perform rendio.refuse_entry(
+            p_user_id, p_change, p_at, v_is_open, p_of_lot => p_lot_seq is not null
+        );
     end loop;
 
     insert into public.quota_log (

@@ -6,7 +6,8 @@ create or replace function rendio.refuse_entry(
     p_change bigint,
     p_at timestamptz,
     p_is_open boolean default true,
-    p_is_spent boolean default false
+    p_is_spent boolean default false,
+    p_of_lot boolean default false
 )
 returns void
 language plpgsql
@@ -28,7 +29,7 @@ begin
             message = 'account_merged',
             detail = jsonb_build_object('merged_into', v_user.merged_into)::text,
             hint = 'Sign in again and use the account.';
-    elsif v_user.next_expiry_at <= greatest(v_user.ledger_at, p_at) then
+    elsif not p_of_lot and v_user.next_expiry_at <= greatest(v_user.ledger_at, p_at) then
         perform rendio.settle_expiry(p_user_id, p_at);
     elsif v_user.credits_remaining + p_change < 0 then
         raise sqlstate 'PT402' using
@@ -46,17 +47,19 @@ begin
 end;
 $$;
 
-comment on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean, boolean) is
+comment on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean, boolean, boolean) is
 $$Settle expiry if it is due, else say why a balance could not change; who returns from it tries
 again.
 
 p_is_open: a merged guest or a deleted account is refused; otherwise credits pass through it.
 p_is_spent: a blocked user is refused.
+p_of_lot: the entry takes from one lot, as expiry itself does, so expiry is not settled for it: a
+balance below its lots is refused, not settled again without end.
 
 @raises PT402 insufficient_credits
 @raises PT403 account_blocked
 @raises PT404 user_not_found
 @raises PT409 account_merged$$;
 
-revoke execute on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean, boolean)
+revoke execute on function rendio.refuse_entry(uuid, bigint, timestamptz, boolean, boolean, boolean)
 from public, anon, authenticated;

@@ -1,5 +1,6 @@
 -- Locks: the rows of the users it settles, passing by whoever is busy: that user is settled by what
--- it does, or by the next run.
+-- it does, or by the next run. One whose balance is below its lots is passed by too, so that wrong
+-- books stop nobody else's expiry; reconcile_credits() tells what is wrong with them.
 create or replace function rendio.settle_expired_credits(p_limit integer default 1000)
 returns integer
 language plpgsql
@@ -20,8 +21,13 @@ begin
         limit p_limit
         for no key update skip locked
     loop
-        perform rendio.settle_expiry(v_user_id, v_now);
-        v_settled := v_settled + 1;
+        begin
+            perform rendio.settle_expiry(v_user_id, v_now);
+            v_settled := v_settled + 1;
+        exception
+            when sqlstate 'PT402' then
+                raise warning 'The credits of % cannot expire: its books do not agree.', v_user_id;
+        end;
     end loop;
     return v_settled;
 end;

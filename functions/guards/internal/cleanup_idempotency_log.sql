@@ -1,5 +1,5 @@
 -- Skips keys that a caller is replacing at this moment, so it never waits and is never waited for.
-create or replace function rendio.cleanup_idempotency_log(p_limit integer default 50000)
+create or replace function rendio.cleanup_idempotency_log(p_limit integer default 500000)
 returns bigint
 language plpgsql
 volatile

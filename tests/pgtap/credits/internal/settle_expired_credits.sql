@@ -1,7 +1,7 @@
 -- Users who do nothing lose what expires all the same.
 begin;
 set local timezone = 'UTC';
-select plan(13);
+select plan(17);
 
 create or replace function rendio.clock() returns timestamptz language sql volatile parallel safe
 begin atomic select current_setting('story.now')::timestamptz; end;
@@ -64,7 +64,39 @@ select results_eq(
     $$ values ('a', 20::bigint), ('b', 0), ('c', 10), ('e', 10) $$,
     'its account has'
 );
+
+-- Somebody spoiled Eve's books: her lot has more than her balance.
+do $$
+begin
+    perform public.add_credits(
+        'eeeeeeee-0000-4000-8000-000000000001', 7, 'promo_grant', gen_random_uuid(), '2030-02-06'
+    );
+    perform public.add_credits(
+        'cccccccc-0000-4000-8000-000000000001', 5, 'promo_grant', gen_random_uuid(), '2030-02-07'
+    );
+    update public.users set credits_remaining = 0
+    where id = 'eeeeeeee-0000-4000-8000-000000000001';
+end $$;
+set local story.now = '2030-02-08 00:00:00+00';
+set local client_min_messages = error;
+select is(rendio.settle_expired_credits(), 1, 'wrong books stop nobody else''s expiry');
+reset client_min_messages;
+select results_eq(
+    'select * from balances',
+    $$ values ('a', 20::bigint), ('b', 0), ('c', 10), ('e', 0) $$,
+    'though who has them waits'
+);
+select throws_ok(
+    $$ select public.generate_video_atomic('eeeeeeee-0000-4000-8000-000000000001',
+       '5f3b1e70-0000-4000-8000-000000000001', 'A boat.', '{}', gen_random_uuid()) $$,
+    'PT402', 'insufficient_credits', 'and is refused'
+);
+update public.users set credits_remaining = 17 where id = 'eeeeeeee-0000-4000-8000-000000000001';
 select is_empty($$ select * from public.reconcile_credits() $$, 'the books agree');
+select is(
+    pg_get_function_arguments('rendio.settle_expired_credits'::regproc),
+    'p_limit integer DEFAULT 1000', 'a run is a batch'
+);
 
 -- Cron's alone.
 set local role service_role;

@@ -107,7 +107,8 @@ begin
     )
     values (
         p_user_id, p_idempotency_key, v_job_id, v_now, v_now + interval '24 hours',
-        'generate_video_atomic', sha256(convert_to(p_prompt, 'UTF8')), v_response
+        'generate_video_atomic', substring(sha256(convert_to(p_prompt, 'UTF8')) for 16),
+        v_response - 'job_id'
     );
     update floor.users as u
     set credits_remaining = u.credits_remaining - 4,
@@ -117,9 +118,9 @@ begin
     where u.id = p_user_id
     returning u.credits_remaining, u.ledger_seq into v_balance, v_seq;
     insert into floor.ledger (
-        user_id, seq, created_at, balance_after, change, job_id, reason
+        user_id, seq, created_at, balance_after, change, id, job_id, reason
     )
-    values (p_user_id, v_seq, v_now, v_balance, -4, v_job_id, 'video_generation');
+    values (p_user_id, v_seq, v_now, v_balance, -4, v_job_id, v_job_id, 'video_generation');
     insert into floor.jobs (
         user_id, job_id, model_id, created_at, times_out_at, credits_used, provider, prompt,
         settings

@@ -79,6 +79,25 @@ def test_status_says_who_runs_the_jobs(release: Release, empty_db: str) -> None:
         assert runs().endswith("by pg-cron-compat")
 
 
+def test_status_says_what_to_do_about_jobs_that_were_only_recorded(
+    release: Release, empty_db: str
+) -> None:
+    """As on the embedded server right after a demo: the jobs came before what can run them."""
+    release.apply(empty_db)
+    with psycopg.connect(empty_db, autocommit=True) as conn:
+        try:
+            install(conn)
+        except (CronError, psycopg.errors.InsufficientPrivilege) as error:
+            pytest.skip(f"no compat layer here: {error}")
+
+    def runs() -> str:
+        return migrate.status(empty_db, release.root).jobs[0].runs
+
+    assert runs() == "nothing in this database runs it: run `rendio apply`"
+    release.apply(empty_db)
+    assert runs().startswith("scheduled: ")
+
+
 @pytest.mark.once
 def test_a_pooler_is_refused(empty_db: str, pooled_url: Callable[[str], str]) -> None:
     command = [sys.executable, "-m", "pg_cron_compat", "run", "--url", pooled_url(empty_db)]

@@ -1,5 +1,6 @@
 """Cron files: scheduled where something in this database runs them, otherwise only recorded."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,12 @@ import psycopg
 from rendio.migrate.files import CronJob, File, Tree, cron_job
 from rendio.migrate.ledger import Row
 from rendio.migrate.session import Conn, one
+
+_PURGES_HISTORY = "select rendio.purge_cron_history()"
+# The history is in pg_cron's database, where that function is not. As in the function, pg_cron's
+# row security leaves each role its own runs.
+_PURGE_THERE = "delete from cron.job_run_details where end_time < now() - interval '7 days'"
+_NAME_BYTES = 63  # of a job, which pg_cron keeps as type name
 
 
 @dataclass(frozen=True)
@@ -208,22 +215,36 @@ def who_runs(scheduler: Scheduler, file: File, row: Row | None) -> str:
         return f"{state}: {job.schedule} as {job.username} {scheduler.runner}".rstrip()
     if row.state == "applied" and scheduler.may_hold(row):
         return f"scheduled by {row.applied_by}, whose jobs you may not see"
-    return f"nothing in this database runs it: {scheduler.note}"
+    return f"nothing in this database runs it: {scheduler.note or 'run `rendio apply`'}"
 
 
 def elsewhere_lines(scheduler: Scheduler, files: list[File]) -> list[str]:
     """The lines to run in pg_cron's own database."""
     if scheduler.mode != "elsewhere":
         return []
-    lines = []
-    for job in map(cron_job, files):
-        arguments = ", ".join(map(literal, _in_database(job, scheduler.database)))
-        lines.append(f"select cron.schedule_in_database({arguments});")
-    return lines
+    return [_line_there(job, scheduler.database) for job in map(cron_job, files)]
 
 
-def _in_database(job: CronJob, database: str) -> tuple[str, ...]:
-    return job.name, job.schedule, job.command, database
+def _line_there(job: CronJob, database: str) -> str:
+    what = [_name_there(job.name, database), job.schedule]
+    if job.command == _PURGES_HISTORY:
+        return _call("cron.schedule", *what, _PURGE_THERE)
+    return _call("cron.schedule_in_database", *what, job.command, database)
+
+
+def _call(function: str, *arguments: str) -> str:
+    return f"select {function}({', '.join(map(literal, arguments))});"
+
+
+def _name_there(name: str, database: str) -> str:
+    """The job's name among those of all databases.
+
+    Scheduling a name again leaves the job in the database that it was made for.
+    """
+    full = f"{name} {database}"
+    if len(full.encode()) <= _NAME_BYTES:
+        return full
+    return f"{name} {hashlib.sha256(database.encode()).hexdigest()[:16]}"
 
 
 def literal(text: str) -> str:

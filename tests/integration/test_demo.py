@@ -15,16 +15,21 @@ import httpx
 import psycopg
 import pytest
 import servers
+from pg_cron_compat.runner import LEAD
 from rendio import embedded
+from rendio.cli.demo import _program
 from rendio.demo import report
+from rendio.demo.cron import lead
 from rendio.demo.database import LOCK
 from rendio.demo.day import lines
+from waiting import until
 
 pytestmark = pytest.mark.shapeless
 
 Conn = psycopg.Connection[Any]
 Demo = Callable[..., subprocess.CompletedProcess[str]]
 
+ROOT = Path(__file__).parents[2]
 RENDIO = [sys.executable, "-c", "from rendio.cli import main; main(prog_name='rendio')"]
 CLAIMS = {
     "The books agree",
@@ -32,6 +37,7 @@ CLAIMS = {
     "A job is charged once",
     "A key is charged once",
     "A job ends once",
+    "No report is lost",
     "A purchase counts once",
     "A device is granted once",
     "Nobody spends for others",
@@ -149,6 +155,8 @@ def test_the_calls_were_made_as_the_lines_say(conn: Conn) -> None:
 def test_every_figure_is_its_query_s_answer(day: dict[str, Any], conn: Conn) -> None:
     for row in [*day["table"]["rows"], day["table"]["total"]]:
         assert one(conn, row["query"]) == (row["at"], row["asked"], row["happened"], row["credits"])
+    for note in day["notes"]:
+        assert one(conn, note["query"]) == note["text"]
     for check in day["proof"]:
         assert one(conn, check["query"]) == (check["claim"], check["ok"], check["found"])
     assert len(day["table"]["rows"]) == len({line["scene"] for line in lines()} - {"night"})
@@ -189,6 +197,19 @@ TAMPERINGS = {
         " where error_code = 'timed_out'",
         {"A job ends once", "Nothing is overdue"},
     ),
+    "a late video that is said to have failed": (
+        "update provider_jobs set outcome = 'failed' where outcome = 'succeeded'",
+        {"No report is lost"},
+    ),
+    "a device that may have its grant again": (
+        "delete from account_identities where identifier = 'mia-iphone'",
+        {"A device is granted once"},
+    ),
+    "a device whose grant is unclaimed": (
+        "update account_identities set initial_grant_claimed = false"
+        " where identifier = 'ben-iphone'",
+        {"A device is granted once"},
+    ),
     "a purchase that came to more": (
         "update iap_transactions set credits_added = 120",
         {"The books agree", "A purchase counts once"},
@@ -219,13 +240,106 @@ def test_a_table_that_does_not_add_up_is_not_well(conn: Conn) -> None:
     assert not report.table(conn, "day.sql").adds_up
 
 
+def test_the_proof_holds_when_the_jobs_have_tidied_up(conn: Conn) -> None:
+    """A hundred days later: the keys are gone and the videos in the archive."""
+    later = "interval '100 days'"
+    jobs = one(conn, "select count(*) from video_jobs")
+    conn.execute(f"update idempotency_log set expires_at = expires_at - {later}".encode())
+    conn.execute(
+        f"update video_jobs set created_at = created_at - {later},"
+        f" times_out_at = times_out_at - {later}, completed_at = completed_at - {later}".encode()
+    )
+    commands = conn.execute("select command from cron.job").fetchall()
+    assert len(commands) == len(list((ROOT / "cron").glob("*.sql")))
+    for (command,) in commands:
+        conn.execute(command)
+    assert one(conn, "select count(*) from idempotency_log") == 0
+    assert one(conn, "select count(*) from video_jobs") == 0
+    assert one(conn, "select count(*) from video_jobs_archive") == jobs
+    assert [check for check in report.proof(conn) if not check.ok] == []
+
+
+# --- the cron jobs
+
+
+def runs(rendio: Demo) -> list[str]:
+    """Who runs the jobs, by `rendio status`."""
+    told = rendio("status", "--embedded", "--json", "--exit-code")
+    assert told.returncode == 0, told.stderr
+    return [job["runs"] for job in json.loads(told.stdout)["jobs"]]
+
+
+def by_a_runner(rendio: Demo) -> bool:
+    found = runs(rendio)
+    assert len(found) == len(list((ROOT / "cron").glob("*.sql")))
+    assert all(how.startswith("scheduled: ") for how in found)
+    return all(how.endswith(" by pg-cron-compat") for how in found)
+
+
+def test_after_it_the_server_runs_the_jobs_again(
+    day: dict[str, Any], rendio: Demo, url: str
+) -> None:
+    until(lambda: by_a_runner(rendio))
+    done = (
+        "select count(*) from cron.job_run_details inner join cron.job using (jobid)"
+        " where jobname = 'works' and status = 'succeeded'"
+    )
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("select cron.schedule('works', '1 second', 'select 1')")
+        until(lambda: one(conn, done))
+        conn.execute("select cron.unschedule('works')")
+
+
+def test_while_it_plays_nobody_else_runs_them(day: dict[str, Any], url: str) -> None:
+    with psycopg.connect(url.replace("/rendio", "/postgres"), autocommit=True) as admin:
+        admin.execute("create database led")
+        try:
+            led = url.replace("/rendio", "/led")
+            with (
+                psycopg.connect(led, autocommit=True) as player,
+                psycopg.connect(led, autocommit=True) as runner,
+            ):
+                lead(player)
+                assert one(runner, LEAD)[:2] == (True, False)
+                player.close()
+                until(lambda: one(runner, LEAD)[:2] == (True, True))
+        finally:
+            admin.execute("drop database led with (force)")
+
+
 # --- the command
 
 
-def figureless(line: str) -> str:
-    """A line of output without what differs from run to run: figures, paths, widths."""
-    line = re.sub(r"is running in \S+", "is running in …", line.replace(".venv/bin/", ""))
-    return " ".join(re.sub(r"[+-]?\d+(\.\d+)*", "0", line).split())
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("folder", "here", "said"),
+    [
+        ("my tools", "elsewhere", "'{tmp}/my tools/rendio'"),
+        ("my tools", ".", "'my tools/rendio'"),
+        ("bin", ".", "bin/rendio"),
+        ("bin", "bin", "./rendio"),
+    ],
+)
+def test_what_it_says_to_try_next_is_for_the_shell(
+    folder: str, here: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / folder / "rendio"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho here\n")
+    program.chmod(0o755)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / here)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    assert _program() == said.format(tmp=tmp_path)
+    printed = subprocess.run(_program(), shell=True, capture_output=True, text=True)
+    assert printed.stdout == "here\n"
+
+
+def same_everywhere(line: str) -> str:
+    """A line of output without what differs by run and place: PostgreSQL, paths, durations."""
+    line = re.sub(r"PostgreSQL \S+ is running in \S+", "PostgreSQL … is running in …", line)
+    line = re.sub(r" \d+\.\d s$", " … s", line.replace(".venv/bin/", ""))
+    return " ".join(line.split())
 
 
 def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio: Demo) -> None:
@@ -236,6 +350,9 @@ def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio:
     assert "✗" not in shown.stdout
 
     printed = " ".join(shown.stdout.split())
+    for note in day["notes"]:
+        assert note["text"] in printed
+        assert " ".join(note["query"].split()) in printed
     for row in [*day["table"]["rows"], day["table"]["total"]]:
         assert row["asked"] in shown.stdout
         assert " ".join(row["query"].split()) in printed
@@ -243,11 +360,10 @@ def test_what_it_shows_and_what_it_says_to_try_next(day: dict[str, Any], rendio:
         assert " ".join(check["query"].split()) in printed
     assert "create view demo.scenes" in printed
 
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    block = readme.split("$ make demo\n")[1].split("```")[0]
-    lines_said = iter([figureless(line) for line in shown.stdout.splitlines()])
+    block = (ROOT / "README.md").read_text().split("$ make demo\n")[1].split("```")[0]
+    lines_said = iter([same_everywhere(line) for line in shown.stdout.splitlines()])
     for line in block.splitlines():  # in this order; -v has its queries in between
-        assert figureless(line) in lines_said
+        assert same_everywhere(line) in lines_said, f"README.md shows: {line}"
 
     said = re.findall(r"(?m)^    rendio (.*)$", shown.stdout)
     psql, look, cheat, prove, at_size, served, stop = map(shlex.split, said)
@@ -291,7 +407,7 @@ def curl(line: str, variables: dict[str, str]) -> httpx.Response:
 
 
 @pytest.mark.once
-def test_served_over_http_the_lines_that_it_prints_work(home: dict[str, str]) -> None:
+def test_served_over_http_the_lines_that_it_prints_work(home: dict[str, str], rendio: Demo) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -313,6 +429,7 @@ def test_served_over_http_the_lines_that_it_prints_work(home: dict[str, str]) ->
             variables |= dict(re.findall(r"(?s)export (\w+)='(.*?)'", said))
             lines = re.findall(r"(?m)^    (curl .*)$", said.replace("\\\n", " "))
             answers = [curl(line, variables) for line in [*lines, lines[2]]]
+            until(lambda: by_a_runner(rendio))
         finally:
             process.terminate()
     assert process.returncode == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 import psycopg
+from pg_cron_compat.install import CronError
 
 from rendio.cli.common import Exit, Failure, need_edge
 from rendio.demo import DemoError, run
@@ -23,7 +25,7 @@ from rendio.migrate import MigrateError
 USERS, GENERATIONS = 1_000, 20_000
 
 NEXT = """
-  The database keeps running. Open it, or ask it something:
+  The database keeps running, and its cron jobs with it. Open it, or ask it something:
     {rendio} psql
     {rendio} psql -c "select at, who, call, error from demo.calls"
   Cheat, and be found out:
@@ -139,12 +141,15 @@ def _screen(as_json: bool) -> Screen:
 
 
 def _program() -> str:
-    """How to call rendio from here."""
+    """How to call rendio from here, as a word for the shell."""
     called, found = shutil.which(sys.argv[0]), shutil.which("rendio")
     if not called or (found and Path(found).samefile(called)):
         return "rendio"
-    here = Path.cwd()
-    return str(Path(called).relative_to(here)) if Path(called).is_relative_to(here) else called
+    path, here = Path(called), Path.cwd()
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+    # A name without a folder would be looked for on the path alone.
+    return shlex.quote(str(path) if len(path.parts) > 1 else f"./{path}")
 
 
 def _forget_environment() -> None:
@@ -159,7 +164,7 @@ def _failures() -> Iterator[None]:
         yield
     except MigrateError as error:
         raise Failure(str(error), Exit(error.exit_code)) from error
-    except (DemoError, EmbeddedError, RendioError) as error:
+    except (CronError, DemoError, EmbeddedError, RendioError) as error:
         raise Failure(str(error)) from error
     except psycopg.Error as error:
         raise Failure(f"The embedded database says: {error}") from error

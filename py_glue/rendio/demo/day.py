@@ -61,7 +61,7 @@ class Day:
 
     def play(self) -> Iterator[Line]:
         """Play line by line, each handed out before it is played."""
-        cron = Cron.of_applied_files(self.conn, self.diary)
+        cron = Cron.scheduled(self.conn, self.diary)
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         before = midnight
         with DiaryClient(self.service, self.diary) as self.backend:

@@ -39,7 +39,7 @@ select
     'A job is charged once' as claim,
     bool_and(coalesce(q.charges = 1 and q.charged = j.credits_used, false)) as holds,
     format('%s, %s', demo.n(count(j.job_id), 'job'), demo.n(sum(q.charges), 'charge')) as found
-from public.video_jobs as j
+from demo.jobs as j
 full join (
     select q.user_id, q.job_id, count(*) as charges, -sum(q.change) as charged
     from public.quota_log as q
@@ -53,6 +53,7 @@ with keys as (
         c.key,
         count(*) as requests,
         count(distinct c.job_id) as jobs,
+        min(c.job_id::text)::uuid as job_id,
         count(*) filter (where c.answer ->> 'replayed' = 'false') as firsts
     from demo.calls as c
     where c.call = 'generate_video_atomic' and c.error is null
@@ -62,15 +63,15 @@ with keys as (
 select
     'A key is charged once' as claim,
     bool_and(k.jobs = 1 and k.firsts <= 1 and j.job_id is not null)
-    and count(*) = (select count(*) from public.video_jobs) as holds,
+    and count(*) = count(distinct j.job_id)
+    and count(*) = (select count(*) from demo.jobs) as holds,
     format(
         '%s with %s (one %s) made %s',
         demo.n(sum(k.requests), 'request'), demo.n(count(*), 'key'),
-        demo.n(max(k.requests), 'time'), demo.n(count(j.job_id), 'job')
+        demo.n(max(k.requests), 'time'), demo.n(count(distinct j.job_id), 'job')
     ) as found
 from keys as k
-left join public.idempotency_log as l on l.user_id = k.user_id and l.idempotency_key = k.key
-left join public.video_jobs as j on j.user_id = l.user_id and j.job_id = l.job_id;
+left join demo.jobs as j on j.user_id = k.user_id and j.job_id = k.job_id;
 
 select
     'A job ends once' as claim,
@@ -89,13 +90,38 @@ select
         demo.n(count(*) filter (where j.status = 'failed')),
         demo.n(count(*) filter (where j.status in ('pending', 'processing')))
     ) as found
-from public.video_jobs as j
+from demo.jobs as j
 left join (
     select q.user_id, q.job_id, count(*) as refunds
     from public.quota_log as q
     where q.reason in ('generation_failed_refund', 'partial_refund')
     group by q.user_id, q.job_id
 ) as r on r.user_id = j.user_id and r.job_id = j.job_id;
+
+with reports as (
+    select distinct
+        c.subject,
+        case c.call when 'complete_video_job' then 'completed' else 'failed' end as status,
+        case c.call when 'complete_video_job' then 'succeeded' else 'failed' end as outcome
+    from demo.calls as c
+    where c.call in ('complete_video_job', 'fail_video_job') and c.error is null
+)
+
+select
+    'No report is lost' as claim,
+    coalesce(bool_and(j.job_id is not null or coalesce(p.outcome = r.outcome, false)), true)
+        as holds,
+    format(
+        '%s: %s ended their jobs, %s kept beside them',
+        demo.n(count(*), 'different report'),
+        demo.n(count(j.job_id)),
+        demo.n(count(*) filter (where j.job_id is null and p.outcome = r.outcome))
+    ) as found
+from reports as r
+left join public.provider_jobs as p on p.provider_job_id = r.subject
+left join demo.jobs as j
+    on j.user_id = p.user_id and j.job_id = p.job_id
+    and j.provider_job_id = r.subject and j.status::text = r.status;
 
 with receipts as (
     select
@@ -122,20 +148,29 @@ left join public.iap_transactions as t on true
 group by r.receipts, r.transactions;
 
 with devices as (
-    select count(*) as visits, count(distinct c.subject) as devices
+    select c.subject, count(*) as visits
     from demo.calls as c where c.call = 'device_check'
+    group by c.subject
+),
+
+granted as (
+    select q.user_id, count(*) as grants
+    from public.quota_log as q where q.reason = 'initial_grant'
+    group by q.user_id
 )
 
 select
     'A device is granted once' as claim,
-    d.devices = count(*) and count(*) = count(distinct q.user_id) as holds,
+    bool_and(coalesce(i.initial_grant_claimed and g.grants = 1, false))
+    and count(*) = (select sum(a.grants) from granted as a) as holds,
     format(
         '%s of %s brought %s',
-        demo.n(d.visits, 'visit'), demo.n(d.devices, 'device'), demo.n(count(*), 'grant')
+        demo.n(sum(d.visits), 'visit'), demo.n(count(*), 'device'),
+        demo.n(coalesce(sum(g.grants), 0), 'grant')
     ) as found
 from devices as d
-inner join public.quota_log as q on q.reason = 'initial_grant'
-group by d.visits, d.devices;
+left join public.account_identities as i on i.kind = 'device' and i.identifier = d.subject
+left join granted as g on g.user_id = i.user_id;
 
 select
     'Nobody spends for others' as claim,

@@ -1,4 +1,4 @@
-"""The table and the proof: SQL asks and judges, this only carries."""
+"""Notes, table and proof: SQL asks and judges, this only carries."""
 
 import re
 from dataclasses import dataclass
@@ -42,6 +42,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A fact told beside the table, and the query that says so."""
+
+    text: str
+    query: str
+
+
+@dataclass(frozen=True)
 class Check:
     """A claim, whether it holds, what was found, and the query that says so."""
 
@@ -60,10 +68,9 @@ def table(conn: psycopg.Connection[Any], name: str) -> Table:
     return Table(rows, total)
 
 
-def note(conn: psycopg.Connection[Any], query: str) -> str:
-    """What a query of one text tells."""
+def note(conn: psycopg.Connection[Any], query: str) -> Note:
     (text,) = conn.execute(query.encode()).fetchone() or ("",)
-    return str(text)
+    return Note(str(text), query)
 
 
 def proof(conn: psycopg.Connection[Any]) -> list[Check]:

@@ -115,7 +115,7 @@ class Load:
     def _cron_ticks(self, conn: psycopg.Connection[Any]) -> Iterator[None]:
         """Run the cron jobs that are due: a second here is a minute of their schedules."""
         diary = Diary("cron", "cron")
-        cron = Cron.of_applied_files(conn, diary)
+        cron = Cron.scheduled(conn, diary)
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         began, before = time.monotonic(), midnight
         while True:

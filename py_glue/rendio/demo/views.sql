@@ -1,3 +1,10 @@
+-- Every job, wherever archive_jobs() has put it.
+create view demo.jobs as
+select * from public.video_jobs
+union all
+select * from public.video_jobs_archive;
+comment on view demo.jobs is 'The jobs, archived ones too.';
+
 -- Which call brought each entry of the ledger.
 create view demo.ledger as
 select q.*, c.scene

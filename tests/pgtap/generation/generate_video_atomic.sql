@@ -1,6 +1,6 @@
 -- A video is asked for: credits are taken and the job is made, together and once.
 begin;
-select plan(75);
+select plan(78);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -470,6 +470,57 @@ select is(
     'infinity'::timestamptz, 'nothing else of hers ends'
 );
 select is(pg_temp.dee_generates() ->> 'replayed', 'true', 'a retry finds it done');
+
+-- Eve has 8 that end on 3 February and asks for one video. A second after they have ended, it
+-- is refunded, which settles nothing. Then come calls from a server whose clock is behind: to them
+-- too it is as late as it was to her ledger.
+set local story.now = '2030-02-02 08:00:00+00';
+do $$
+declare
+    v_eve uuid := 'eeeeeeee-0000-4000-8000-000000000001';
+    v_job jsonb;
+begin
+    perform public.device_check(v_eve, 'eve-phone');
+    perform public.add_credits(v_eve, -10, 'admin_adjustment', gen_random_uuid());
+    perform public.add_credits(v_eve, 8, 'promo_grant', gen_random_uuid(), '2030-02-03');
+    v_job := public.generate_video_atomic(v_eve, '5f3b1e70-0000-4000-8000-000000000002', 'A fen.',
+        null, gen_random_uuid());
+    perform set_config('story.now', '2030-02-03 00:00:01+00', true);
+    perform public.refund_video_job(v_eve, (v_job ->> 'job_id')::uuid);
+    perform set_config('story.now', '2030-02-02 23:59:59+00', true);
+end $$;
+create function pg_temp.eve_generates() returns jsonb language sql as $$
+    select public.generate_video_atomic('eeeeeeee-0000-4000-8000-000000000001',
+        '5f3b1e70-0000-4000-8000-000000000002', 'A fen.', null, gen_random_uuid());
+$$;
+-- A call that could neither be made nor refused nor settled would try again for ever.
+set local statement_timeout = '10s';
+select lives_ok('select pg_temp.eve_generates()', 'what was refunded pays for one more video');
+do $$
+declare
+    v_detail text;
+begin
+    perform pg_temp.eve_generates();
+exception
+    when sqlstate 'PT402' then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        perform set_config('story.detail', v_detail, true);
+end $$;
+select is(
+    current_setting('story.detail')::jsonb, '{"required": 4, "available": 0}',
+    'what her ledger has seen expire does not pay for another'
+);
+select results_eq(
+    $$ select seq, change::bigint, balance_after::bigint, reason::text, lot_seq, created_at
+       from public.quota_log
+       where user_id = 'eeeeeeee-0000-4000-8000-000000000001' and seq > 4 order by seq $$,
+    $$ values (5::bigint, 4::bigint, 8::bigint, 'generation_failed_refund', null::bigint,
+        timestamptz '2030-02-03 00:00:01+00'),
+       (6, -4, 4, 'credit_expired', 3, '2030-02-03 00:00:01+00'),
+       (7, -4, 0, 'video_generation', null, '2030-02-03 00:00:01+00') $$,
+    'the loss is written before the charge, neither before the refund'
+);
+set local statement_timeout = 0;
 
 select is_empty(
     $$ select * from public.reconcile_credits() where problem <> 'hold_older_than_sweep' $$,

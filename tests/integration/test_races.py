@@ -50,6 +50,19 @@ def clean_up(conn: Connection) -> int:
     return int(value(conn, "select rendio.cleanup_idempotency_log()"))
 
 
+def settle(conn: Connection) -> int:
+    return int(value(conn, "select rendio.settle_expired_credits()"))
+
+
+def expire(app: App, key: UUID) -> None:
+    """Make a key as old as if it had been used yesterday."""
+    app.owner.execute(
+        "update public.idempotency_log set created_at = created_at - interval '25 hours',"
+        " expires_at = expires_at - interval '25 hours' where idempotency_key = %s",
+        [key],
+    )
+
+
 # --- the hot path ---------------------------------------------------------------------------------
 
 
@@ -101,11 +114,7 @@ def test_an_expired_key_against_the_clean_up(app: App) -> None:
     for _ in range(ROUNDS):
         user, key = app.new_user(100), uuid4()
         first = generation(user, key)(app.login)
-        app.owner.execute(
-            "update public.idempotency_log set created_at = created_at - interval '25 hours',"
-            " expires_at = expires_at - interval '25 hours' where idempotency_key = %s",
-            [key],
-        )
+        expire(app, key)
         tasks = [generation(user, key, by=user)] * 16 + [clean_up] * 8
         random.shuffle(tasks)
         outcomes = results(race(app.url, tasks, hold_table("public.idempotency_log")))
@@ -115,6 +124,30 @@ def test_an_expired_key_against_the_clean_up(app: App) -> None:
         assert {r["job_id"] for r in answers}.isdisjoint({first["job_id"]})
         assert len({r["job_id"] for r in answers}) == 1
         assert app.credits(user) == 100 - 2 * COST
+
+
+def test_an_expired_key_that_is_replaced_between_the_look_and_the_delete(app: App) -> None:
+    """The row that is deleted is not the one that was seen, and it is not expired."""
+    user, key = app.new_user(100), uuid4()
+    call = Call("add_credits", (user, 5, "promo_grant", key))
+    call(app.login)
+    expire(app, key)
+    with (
+        psycopg.connect(app.url, autocommit=True) as caller,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(app.url) as referee,
+    ):
+        referee.execute("set local role rendio_owner")
+        # Readers pass, so what waits is the delete.
+        referee.execute("lock table public.idempotency_log in share mode")
+        running = pool.submit(outcome_of, call, caller)
+        wait_until_waiting(app.login, [caller], [running])
+        assert call(referee)["replayed"] is False
+        referee.commit()
+        (late,) = results([running.result()])
+
+    assert late["replayed"] is True
+    assert app.credits(user) == 100 + 2 * 5
 
 
 def test_the_clean_up_passes_by_a_key_that_is_being_replaced(app: App) -> None:
@@ -380,6 +413,22 @@ def test_sandbox_purchases_at_once_stay_under_the_cap(app: App) -> None:
 
     assert sum(r["credits_added"] for r in found) == 100
     assert app.credits(user) == 110
+
+
+def test_the_settling_passes_by_a_user_who_is_busy(app: App) -> None:
+    soon = app.value("select now() + interval '1 hour'")
+    busy, *_ = users = [app.new_user(10) for _ in range(3)]
+    for user in users:
+        app.call("add_credits", user, 5, "promo_grant", uuid4(), soon)
+    app.set_clock("clock_timestamp() + interval '2 hours'")
+    app.login.execute("set lock_timeout = '10ms'")
+    with psycopg.connect(app.url) as holder:
+        holder.execute("set local role rendio_owner")
+        holder.execute(*hold_row("public.users", "id = %s", busy))
+        assert settle(app.login) == 2
+        assert [app.credits(user) for user in users] == [15, 10, 10]
+    assert settle(app.login) == 1
+    assert app.credits(busy) == 10
 
 
 # --- partitions -----------------------------------------------------------------------------------

@@ -156,9 +156,9 @@ language sql
 volatile
 parallel safe
 begin atomic
-    select (
-        lpad(to_hex((date_part('epoch', p_at) * 1000)::bigint), 12, '0')
-        || '7' || substr(gen_random_uuid()::text, 16)
+    select overlay(
+        gen_random_uuid()::text,
+        lpad(to_hex((date_part('epoch', p_at) * 1000)::bigint), 12, '0') || '7', 1, 15
     )::uuid;
 end;
 

@@ -36,13 +36,14 @@ begin
         perform rendio.require_user(p_user_id);
     end if;
     -- One look at all of them: none is too long while the whole has no more bytes than a prompt may
-    -- have characters.
+    -- have characters, no prompt is blank that starts with something visible, and of all JSON an
+    -- object alone contains the empty one.
     if p_idempotency_key is null
         or p_model_id is null
         or p_prompt is null
         or octet_length(v_request) > 4000
-        or p_prompt !~ '\S'
-        or jsonb_typeof(p_settings) <> 'object' then
+        or p_prompt < '!' collate "C"
+        or not p_settings @> '{}' then
         perform rendio.check_generation(p_model_id, p_prompt, p_settings, p_idempotency_key);
     end if;
 

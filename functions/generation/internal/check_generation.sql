@@ -18,7 +18,7 @@ begin
         perform rendio.raise_invalid('p_idempotency_key', 'required');
     elsif length(p_prompt) > 4000 then
         perform rendio.raise_too_large('p_prompt', '4000 characters');
-    elsif p_prompt is null or p_prompt !~ '\S' then
+    elsif p_prompt is null or p_prompt !~ '\S' collate "C" then
         perform rendio.raise_invalid('p_prompt', 'required, not blank');
     elsif p_settings is not null then
         perform rendio.check_object(p_settings, 'p_settings');

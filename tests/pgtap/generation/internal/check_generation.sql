@@ -1,6 +1,6 @@
 -- What is wrong with the arguments of a generation, told one at a time.
 begin;
-select plan(12);
+select plan(14);
 
 create function pg_temp.refused(
     p_model_id uuid, p_prompt text, p_settings jsonb, p_idempotency_key uuid
@@ -34,6 +34,10 @@ from (values
         'PT400 p_prompt', 'no prompt'),
     ('11111111-0000-4000-8000-000000000001', E' \n\t', '{}', '22222222-0000-4000-8000-000000000001',
         'PT400 p_prompt', 'a blank prompt'),
+    ('11111111-0000-4000-8000-000000000001', '', '{}', '22222222-0000-4000-8000-000000000001',
+        'PT400 p_prompt', 'an empty prompt'),
+    ('11111111-0000-4000-8000-000000000001', U&' \3000', '{}',
+        '22222222-0000-4000-8000-000000000001', null, null),
     ('11111111-0000-4000-8000-000000000001', repeat('ä', 4001), '{}',
         '22222222-0000-4000-8000-000000000001', 'PT413 p_prompt', 'a long prompt'),
     ('11111111-0000-4000-8000-000000000001', 'A boat.', '[]',

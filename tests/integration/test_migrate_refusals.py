@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 import servers
-from migrate_trees import Release, as_owner, error_of, query
+from migrate_trees import Release, as_owner, error_of, query, row_of
 from psycopg.conninfo import conninfo_to_dict
-from rendio import migrate
+from rendio import migrate, sqlfiles
 from rendio.embedded import Server
 from servers import Cluster
 
@@ -282,14 +282,245 @@ def test_a_standby_is_refused(release: Release, server: Cluster) -> None:
         assert "standby" in str(error)
 
 
-def test_an_owner_that_is_a_superuser_is_refused(release: Release, server: Cluster) -> None:
-    """Roles are cluster-wide: a server of its own, so that nobody else meets this one."""
+# --- roles ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def role_cluster(server: Cluster) -> Iterator[Cluster]:
+    """Roles are cluster-wide: a server of its own, so that nobody else meets these."""
     with servers.private_cluster(Path(server.psql_path).parent, superuser="postgres") as cluster:
-        url = cluster.create("app")
-        query(url, "create role rendio_owner superuser")
-        error = error_of(lambda: release.apply(url))
+        yield cluster
+
+
+@pytest.fixture
+def role_db(role_cluster: Cluster) -> Iterator[str]:
+    """An empty database on a server without any role but its superuser, as it is left, too."""
+    url = role_cluster.create("app")
+    yield url
+    role_cluster.drop("app")
+    with role_cluster.admin() as admin:
+        for (name,) in admin.execute(
+            "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> current_user"
+        ).fetchall():
+            admin.execute(f"drop role {name}")
+
+
+DANGERS = [
+    ("create role rendio_owner superuser", "role rendio_owner is superuser"),
+    ("create role rendio_owner bypassrls login", "role rendio_owner is bypassrls"),
+    ("create role rendio_owner createrole", "role rendio_owner is createrole"),
+    ("create role rendio_owner createdb", "role rendio_owner is createdb"),
+    ("create role rendio_owner replication", "role rendio_owner is replication"),
+    ("create role anon superuser", "role anon is superuser"),
+    ("create role authenticated bypassrls", "role authenticated is bypassrls"),
+    ("create role anon createrole", "role anon is createrole"),
+    (
+        "create role service_role; create role anon; grant service_role to anon",
+        "role anon is a member of service_role",
+    ),
+    (
+        "create role service_role; create role authenticated noinherit;"
+        " grant service_role to authenticated",
+        "role authenticated is a member of service_role",
+    ),
+    (
+        "create role rendio_owner; create role authenticated; grant rendio_owner to authenticated",
+        "role authenticated is a member of rendio_owner",
+    ),
+    (
+        "create role service_role; create role authenticator login noinherit; create role anon;"
+        " grant service_role to authenticator; grant authenticator to anon",
+        "role anon is a member of authenticator, and so every client can act as service_role",
+    ),
+    (
+        "create role boss superuser; create role anon noinherit; grant boss to anon",
+        "role anon is a member of boss, and so every client can act as boss",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statements", "named"), DANGERS, ids=[named for _, named in DANGERS])
+@pytest.mark.shapeless
+def test_a_role_that_makes_our_privileges_void_is_refused(
+    release: Release, role_db: str, statements: str, named: str
+) -> None:
+    """Until the line that it says is run."""
+    query(role_db, statements)
+    error = error_of(lambda: release.apply(role_db))
     assert error.exit_code == 7
-    assert "alter role rendio_owner nosuperuser;" in str(error)
+    [line] = [line for line in str(error).splitlines() if line.startswith("- ")]
+    assert line.startswith(f"- {named}")
+    assert query(role_db, "select to_regnamespace('rendio')") == [(None,)]
+    query(role_db, line.split("as an administrator, ")[1])
+    assert migrate.plan(role_db, release.root).steps
+
+
+@pytest.mark.shapeless
+def test_a_membership_is_revoked_from_whoever_granted_it(release: Release, role_db: str) -> None:
+    """From PostgreSQL 16 on, a revoke by somebody else would only warn."""
+    query(
+        role_db,
+        "create role service_role; create role anon; create role boss;"
+        " grant service_role to boss with admin option; set role boss; grant service_role to anon",
+    )
+    error = error_of(lambda: release.apply(role_db))
+    query(role_db, str(error).split("as an administrator, ")[1])
+    assert migrate.plan(role_db, release.root).steps
+
+
+@pytest.mark.shapeless
+def test_roles_as_supabase_and_scaled_out_databases_have_them_are_left_alone(
+    release: Release, role_db: str
+) -> None:
+    query(
+        role_db,
+        "create role anon; create role authenticated; create role service_role bypassrls;"
+        " create role authenticator login noinherit;"
+        " grant anon, authenticated, service_role to authenticator;"
+        " create role boss login createdb createrole bypassrls;"
+        " grant anon, authenticated, service_role to boss with admin option;"
+        " create role rendio_owner login; grant authenticated to rendio_owner;"
+        " create role worker login in role service_role",
+    )
+    release.apply(role_db)
+    assert migrate.drift(role_db, release.root) == []
+
+
+@pytest.mark.shapeless
+def test_what_becomes_of_a_role_later_is_drift(release: Release, role_db: str) -> None:
+    release.apply(role_db)
+    query(role_db, "grant service_role to anon; alter role rendio_owner createdb")
+    assert [str(difference) for difference in migrate.drift(role_db, release.root)] == [
+        "role rendio_owner: is createdb, and our functions run with its rights",
+        "role anon: is a member of service_role, and so every client can act as service_role",
+    ]
+    assert error_of(lambda: release.apply(role_db)).exit_code == 7
+
+
+# --- what others made -----------------------------------------------------------------------------
+
+REALTIME = [
+    ("of another shape", "create table realtime.messages (id int)"),
+    (
+        "of other types",
+        "create table realtime.messages (topic int, extension text, private boolean)",
+    ),
+    (
+        "a view",
+        "create view realtime.messages as"
+        " select 'a'::text as topic, 'b'::text as extension, true as private",
+    ),
+]
+TOPIC = "create function realtime.topic() returns text language sql as 'select null::text'"
+
+
+@pytest.mark.shapeless
+def test_a_realtime_that_is_not_supabase_s_is_refused(
+    release: Release, empty_db: str, admin: psycopg.Connection[Any], other: str
+) -> None:
+    policies = "policies/broadcast.sql"
+    release.write(policies, (sqlfiles.root() / policies).read_text())
+
+    def refused(why: str) -> None:
+        error = error_of(lambda: release.apply(empty_db))
+        assert error.exit_code == 7, why
+        assert "realtime.messages is not what Supabase makes" in str(error), why
+        assert query(empty_db, "select to_regnamespace('rendio')") == [(None,)], why
+
+    for why, theirs in REALTIME:
+        admin.execute("drop schema if exists realtime cascade; create schema realtime")
+        admin.execute(TOPIC)
+        admin.execute(theirs)
+        refused(why)
+    admin.execute(
+        "drop view realtime.messages;"
+        " create table realtime.messages (topic text, extension text, private boolean)"
+    )
+    admin.execute(f'alter table realtime.messages owner to "{other}"')
+    refused("another owner's")
+    admin.execute("alter table realtime.messages owner to current_user")
+    admin.execute("drop function realtime.topic()")
+    refused("without realtime.topic()")
+    admin.execute(TOPIC)
+    admin.execute("grant usage on schema realtime to public")
+    release.apply(empty_db)
+    assert row_of(empty_db, policies)[1] == "applied"
+
+
+CRON = """
+    create schema cron;
+    create table cron.job (jobid bigint, jobname text, schedule text, command text);
+    create function cron.schedule(text, text, text) returns bigint
+    language sql as 'select 1::bigint';
+    grant usage on schema cron to public;
+"""
+
+
+@pytest.mark.shapeless
+def test_a_schema_cron_of_somebody_s_own_is_refused(
+    release: Release, empty_db: str, admin: psycopg.Connection[Any], dump: Callable[[str], str]
+) -> None:
+    admin.execute(CRON)
+    before = dump(empty_db)
+    for verb in (release.apply, lambda url: migrate.plan(url, release.root)):
+        error = error_of(lambda verb=verb: verb(empty_db))  # type: ignore[misc]
+        assert error.exit_code == 7
+        assert "schema cron, owner" in str(error)
+        assert "alter schema cron rename to" in str(error)
+    assert dump(empty_db) == before
+    admin.execute("alter schema cron rename to theirs")
+    release.apply(empty_db)
+
+
+def test_a_schema_cron_in_the_way_of_the_extension_is_refused(
+    release: Release, server: Cluster, empty_cron_db: str
+) -> None:
+    dbname = str(conninfo_to_dict(empty_cron_db)["dbname"])
+    with server.admin(dbname) as admin:
+        if not server.cron_database:
+            pytest.skip("this server has no pg_cron")
+        admin.execute("drop extension if exists pg_cron; create schema cron")
+        error = error_of(lambda: release.apply(empty_cron_db))
+        assert error.exit_code == 7
+        assert "is in the way of the extension pg_cron" in str(error)
+        assert query(empty_cron_db, "select to_regnamespace('rendio')") == [(None,)]
+        admin.execute("drop schema cron")
+
+
+def test_a_job_of_our_name_and_another_owner_is_refused_by_its_number(
+    release: Release, server: Cluster, empty_cron_db: str
+) -> None:
+    """By name nobody but its owner could unschedule it."""
+    dbname = str(conninfo_to_dict(empty_cron_db)["dbname"])
+    if query(empty_cron_db, PASSES_ROW_SECURITY) == [(False,)]:
+        pytest.skip("who migrates passes no row security here, and sees no other role's job")
+    with server.admin(dbname) as admin:
+        if server.cron_database:
+            admin.execute("create extension if not exists pg_cron")
+        other = other_role(admin)
+        try:
+            admin.execute(f'grant usage on schema cron to "{other}"')
+            admin.execute(f'grant execute on all functions in schema cron to "{other}"')
+            admin.execute(f'set role "{other}"')
+            admin.execute("select cron.schedule('count-things', '0 0 * * *', 'select 1')")
+            admin.execute("reset role")
+            [(job,)] = admin.execute("select jobid from cron.job").fetchall()
+            error = error_of(lambda: release.apply(empty_cron_db))
+            assert error.exit_code == 7
+            assert f"cron job count-things, owner {other}, in database {dbname}" in str(error)
+            line = f"select cron.unschedule({job});"
+            assert f"as {other} or a superuser, {line}" in str(error)
+            assert query(empty_cron_db, "select to_regnamespace('rendio')") == [(None,)]
+            admin.execute(line)
+            release.apply(empty_cron_db)
+        finally:
+            admin.execute("reset role")
+            admin.execute(f'drop owned by "{other}"; drop role "{other}"')
+
+
+PASSES_ROW_SECURITY = """
+    select rolsuper or rolbypassrls from pg_roles where rolname = current_user
+"""
 
 
 def test_a_read_only_database_is_told(

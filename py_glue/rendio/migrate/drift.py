@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rendio import sqlfiles
-from rendio.migrate import buckets, catalog, cron, ledger, message, session
+from rendio.migrate import buckets, catalog, cron, ledger, message, preflight, roles, session
 from rendio.migrate.errors import MigrateError
 from rendio.migrate.files import Tree, cron_job, read_tree
 from rendio.migrate.ledger import OWNER
@@ -44,6 +44,7 @@ def drift(url: str, root: Path | None = None) -> list[Difference]:
     """What was changed since it was applied, by anything but an apply."""
     tree = read_tree(root or sqlfiles.root())
     with closing(session.connect(url, f"rendio drift {tree.release}")) as conn, message.explained():
+        preflight.check_scheduler(conn)
         state = read_state(conn)
         if not state.rows:
             raise MigrateError("Nothing is applied to this database; run `rendio apply` first.")
@@ -52,6 +53,7 @@ def drift(url: str, root: Path | None = None) -> list[Difference]:
             *_open_partitions(conn),
             *_open_buckets(conn, tree, state),
             *_changed_jobs(tree, state),
+            *_dangerous_roles(conn),
         ]
 
 
@@ -150,3 +152,9 @@ def _changed_jobs(tree: Tree, state: State) -> Iterator[Difference]:
             yield Difference(thing, "command", "was changed", file.path, job.command)
         if not job.active:
             yield Difference(thing, "", "is not active", file.path)
+
+
+def _dangerous_roles(conn: Conn) -> Iterator[Difference]:
+    """Roles are of no file and of no database, and what is granted to one opens ours."""
+    for danger in roles.dangers(conn):
+        yield Difference(f"role {danger.role}", "", danger.problem)

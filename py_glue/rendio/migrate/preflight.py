@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
-from rendio.migrate import buckets, catalog
+from rendio.migrate import buckets, catalog, roles
 from rendio.migrate.catalog import Found
-from rendio.migrate.cron import Scheduler, foreign_jobs
+from rendio.migrate.cron import Scheduler
 from rendio.migrate.errors import EditedFile, MigrateError, NotOurs
 from rendio.migrate.files import File, Tree
 from rendio.migrate.ledger import OWNER, Row
@@ -18,7 +18,7 @@ from rendio.migrate.session import Conn, one
 from rendio.migrate.sqltext import Name, Thing
 
 OLDEST, NEWEST_TESTED = 15, 18
-API_ROLES = ("anon", "authenticated", "service_role")
+API_ROLES = roles.API_ROLES
 PUBLICATION = "supabase_realtime"
 _AUTH = {"uid": "uuid", "role": "text", "jwt": "jsonb"}
 
@@ -45,6 +45,45 @@ def check_server(conn: Conn) -> None:
             "The database is set to read only (default_transaction_read_only = on; Supabase does"
             " this when the disk is full). Nothing was changed; lift that first."
         )
+    check_scheduler(conn)
+
+
+# As cron.py looks for it: what belongs to neither a superuser nor the login is never called.
+_FOREIGN_SCHEDULER = """
+    select n.nspowner::regrole::text
+    from pg_catalog.pg_namespace as n
+    inner join pg_catalog.pg_proc as p on p.pronamespace = n.oid
+    inner join pg_catalog.pg_roles as r on r.oid = p.proowner
+    where
+        n.nspname = 'cron' and p.proname = 'schedule'
+        and pg_catalog.oidvectortypes(p.proargtypes) = 'text, text, text'
+        and (r.rolsuper or r.rolname = current_user)
+        and not exists (select from pg_catalog.pg_extension as e where e.extname = 'pg_cron')
+        and 7 > (
+            select pg_catalog.count(*)
+            from pg_catalog.pg_class as c
+            inner join pg_catalog.pg_attribute as a on a.attrelid = c.oid
+            where
+                c.relnamespace = n.oid and c.relname = 'job' and not a.attisdropped
+                and a.attname in (
+                    'jobid', 'jobname', 'schedule', 'command', 'database', 'username', 'active'
+                )
+        )
+"""
+
+
+def check_scheduler(conn: Conn) -> None:
+    """Refuse a schema cron that has pg_cron's function and not its list of jobs.
+
+    Before any other look at it: jobs are read, and later scheduled, by pg_cron's names.
+    """
+    owner = one(conn, _FOREIGN_SCHEDULER)
+    if owner:
+        raise NotOurs(
+            f"Nothing was changed: schema cron, owner {owner}, was made neither by pg_cron nor by"
+            " pg_cron_compat, and its cron.schedule() is the name that jobs are scheduled by."
+            " Rename it (alter schema cron rename to …;) or apply to another database."
+        )
 
 
 def refuse(problems: Iterable[Problem]) -> None:
@@ -65,13 +104,16 @@ def problems(
     if any(problem.error is NotOurs for problem in found):
         return found  # made by a newer release: nothing below would be meaningful
     if not rows:
-        found += _privileges(conn)
+        found += [Problem(MigrateError, message) for message in roles.lacking(conn)]
+    found += _dangerous_roles(conn)
     made = {identity for row in rows.values() for identity in row.defines}
     made |= _left_to_others(rows, pending)
     found += _foreign(conn, tree, pending, made)
     found += _supabase(conn, pending, made)
     found += _storage(conn, pending)
-    found += [Problem(NotOurs, message) for message in foreign_jobs(scheduler, tree, rows)]
+    found += _realtime(conn, pending)
+    found += _scheduler(conn, pending, scheduler)
+    found += _foreign_jobs(conn, tree, rows, scheduler)
     found += _leftover(conn, tree, rows, pending)
     return found
 
@@ -129,73 +171,12 @@ def release_key(release: str) -> tuple[int, ...]:
     return (*numbers, 0 if re.search(r"a|b|rc|dev", release) else 1)
 
 
-def _privileges(conn: Conn) -> Iterator[Problem]:
-    """What the foundation needs of the login."""
-    login = one(conn, "select current_user::regrole::text")
-    here = one(conn, "select pg_catalog.quote_ident(pg_catalog.current_database())")
-    if not one(
-        conn, "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')"
-    ):
-        yield Problem(
-            MigrateError,
-            f"{login} may not create schemas: as the owner of the database,"
-            f" grant create on database {here} to {login};",
-        )
-    if not one(
-        conn, "select pg_catalog.has_schema_privilege('public', 'create with grant option')"
-    ):
-        yield Problem(
-            MigrateError,
-            f"{login} may not let {OWNER} create in schema public: as its owner,"
-            f" grant usage, create on schema public to {login} with grant option;",
-        )
-    yield from _role_privileges(conn, login)
-
-
-def _role_privileges(conn: Conn, login: str) -> Iterator[Problem]:
-    if one(conn, "select rolsuper from pg_catalog.pg_roles where rolname = %s", [OWNER]):
+def _dangerous_roles(conn: Conn) -> Iterator[Problem]:
+    for danger in roles.dangers(conn):
         yield Problem(
             NotOurs,
-            f"role {OWNER} is a superuser, and our functions run with its rights: as an"
-            f" administrator, alter role {OWNER} nosuperuser;",
+            f"role {danger.role} {danger.problem}: as an administrator, {danger.remedy}",
         )
-    superuser, creates = conn.execute(
-        "select r.rolsuper, r.rolcreaterole from pg_catalog.pg_roles as r"
-        " where r.rolname = current_user"
-    ).fetchone() or (False, False)
-    if superuser:
-        return
-    existing = {
-        name
-        for (name,) in conn.execute(
-            "select r.rolname from pg_catalog.pg_roles as r where r.rolname = any(%s)",
-            [[OWNER, *API_ROLES]],
-        )
-    }
-    missing = [role for role in (OWNER, *API_ROLES) if role not in existing]
-    if missing and not creates:
-        yield Problem(
-            MigrateError,
-            f"{login} may not create the roles {', '.join(missing)}: as an administrator,"
-            f" alter role {login} createrole; or create them (nologin)",
-        )
-    for role in (OWNER, "service_role"):
-        if role in existing and not _may_join(conn, role, creates):
-            yield Problem(
-                MigrateError,
-                f"{login} is no member of {role}: as an administrator, grant {role} to {login};",
-            )
-
-
-def _may_join(conn: Conn, role: str, creates: bool) -> bool:
-    """Member already, or able to grant the role to itself."""
-    version = conn.info.server_version
-    how = "set" if version >= 160000 else "member"
-    if one(conn, "select pg_catalog.pg_has_role(%s, %s)", [role, how]):
-        return True
-    if version < 160000 and creates:
-        return True
-    return bool(one(conn, "select pg_catalog.pg_has_role(%s, 'member with admin option')", [role]))
 
 
 def _is_shared(thing: Thing) -> bool:
@@ -406,6 +387,93 @@ def _storage(conn: Conn, pending: list[File]) -> Iterator[Problem]:
             NotOurs,
             f"storage bucket {bucket} is public, and so is every file in it:"
             f" {buckets.closing(bucket)} from then on its files are read by signed URL",
+        )
+
+
+# The table, its columns and the function that policies/broadcast.sql counts on. Joined by name,
+# because to_regclass() fails for a login that may not use the schema.
+_REALTIME = "realtime.messages"
+_IS_REALTIME_S = """
+    select
+        c.relkind in ('r', 'p')
+        and (r.rolsuper or r.rolname in ('supabase_realtime_admin', current_user))
+        and 3 = (
+            select pg_catalog.count(*)
+            from pg_catalog.pg_attribute as a
+            where
+                a.attrelid = c.oid and not a.attisdropped
+                and (a.attname::text, pg_catalog.format_type(a.atttypid, null)) in (
+                    ('topic', 'text'), ('extension', 'text'), ('private', 'boolean')
+                )
+        )
+        and exists (
+            select
+            from pg_catalog.pg_proc as p
+            where
+                p.pronamespace = n.oid and p.proname = 'topic' and p.pronargs = 0
+                and p.prorettype = 'text'::regtype
+        )
+    from pg_catalog.pg_class as c
+    inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    inner join pg_catalog.pg_roles as r on r.oid = c.relowner
+    where n.nspname || '.' || c.relname = %s
+"""
+
+
+def _realtime(conn: Conn, pending: list[File]) -> Iterator[Problem]:
+    """Broadcasts are rows of a table, whose owner reads them all."""
+    if not any(file.where == _REALTIME for file in pending):
+        return
+    if one(conn, _IS_REALTIME_S, [_REALTIME]) is False:  # None: there is none
+        yield Problem(
+            NotOurs,
+            f"{_REALTIME} is not what Supabase makes, or older than private broadcasts: upgrade it,"
+            " rename the schema (alter schema realtime rename to …;) or apply to another database",
+        )
+
+
+def _scheduler(conn: Conn, pending: list[File], scheduler: Scheduler) -> Iterator[Problem]:
+    """The extension makes the schema cron, and cannot where there is one."""
+    wanted = any(file.path.startswith("cron/") for file in pending)
+    if scheduler.mode != "installable" or not wanted:
+        return
+    owner = one(
+        conn,
+        "select n.nspowner::regrole::text from pg_catalog.pg_namespace as n"
+        " where n.nspname = 'cron'",
+    )
+    if owner:
+        yield Problem(
+            NotOurs,
+            f"schema cron, owner {owner}, is in the way of the extension pg_cron: alter schema cron"
+            " rename to …; or apply to another database",
+        )
+
+
+def _foreign_jobs(
+    conn: Conn, tree: Tree, rows: dict[str, Row], scheduler: Scheduler
+) -> Iterator[Problem]:
+    """Jobs that have our names and that the ledger does not know.
+
+    A name is looked up among the caller's own jobs alone; the number is any job's.
+    """
+    files = {file.stem: file for file in tree.cron}
+    if not files.keys() & scheduler.jobs.keys():
+        return
+    for job, name, owner, database in conn.execute(
+        "select j.jobid, j.jobname::text, j.username, j.database from cron.job as j"
+        " where j.jobname::text = any(%s) order by j.jobid",
+        [list(files)],
+    ):
+        if files[name].path in rows and database == scheduler.database:
+            continue
+        remedy = f"select cron.unschedule('{name}');"
+        if owner != scheduler.login:
+            remedy = f"as {owner} or a superuser, select cron.unschedule({job});"
+        yield Problem(
+            NotOurs,
+            f"cron job {name}, owner {owner}, in database {database}, was not made by rendio:"
+            f" {remedy} or rename it",
         )
 
 

@@ -54,6 +54,7 @@ def test_servers_older_than_15_are_refused(version: str, accepted: bool) -> None
         server_version_num=version,
         pg_is_in_recovery=False,
         default_transaction_read_only="off",
+        nspname=None,  # no schema cron
     )
     if accepted:
         check_server(server)

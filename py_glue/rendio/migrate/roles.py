@@ -125,18 +125,17 @@ def _memberships(conn: Conn) -> Iterator[Danger]:
     rows = conn.execute(
         """
         select
-            c.oid::regrole::text, m.roleid::regrole::text, m.grantor::regrole::text,
+            c.oid::regrole::text, g.oid::regrole::text, m.grantor::regrole::text,
             pg_catalog.array_agg(t.oid::regrole::text order by t.rolname)
         from pg_catalog.pg_roles as c
         inner join pg_catalog.pg_auth_members as m on m.member = c.oid
-        inner join pg_catalog.pg_roles as t on pg_catalog.pg_has_role(m.roleid, t.oid, 'member')
+        inner join pg_catalog.pg_roles as g on g.oid = m.roleid
+        inner join pg_catalog.pg_roles as t on pg_catalog.pg_has_role(g.oid, t.oid, 'member')
         where
             c.rolname = any(%s)
-            and (
-                t.rolname = any(%s)
-                or t.oid = m.roleid and (t.rolsuper or t.rolbypassrls or t.rolcreaterole)
-            )
-        group by c.oid, m.roleid, m.grantor
+            and (t.rolname = any(%s) or t.rolsuper or t.rolbypassrls or t.rolcreaterole)
+            and (t.oid = g.oid or not g.rolsuper)  -- who is said to be a member of every role
+        group by c.oid, g.oid, m.grantor
         order by 1, 2, 3
         """,
         [[*CLIENT_ROLES], [OWNER, "service_role"]],

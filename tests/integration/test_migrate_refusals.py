@@ -468,7 +468,7 @@ def test_a_schema_cron_of_somebody_s_own_is_refused(
 ) -> None:
     admin.execute(CRON)
     before = dump(empty_db)
-    for verb in (migrate.apply, migrate.plan, migrate.drift):
+    for verb in (migrate.apply, migrate.plan, migrate.drift, migrate.status):
         error = error_of(lambda verb=verb: verb(empty_db, release.root))  # type: ignore[misc]
         assert error.exit_code == 7
         assert "schema cron, owner" in str(error)

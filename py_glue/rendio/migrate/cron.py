@@ -1,13 +1,12 @@
 """Cron files: scheduled where something in this database runs them, otherwise only recorded."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
-from rendio.migrate.files import CronJob, File, Tree, cron_job
+from rendio.migrate.files import CronJob, File, cron_job
 from rendio.migrate.ledger import Row
 from rendio.migrate.session import Conn, one
 
@@ -170,17 +169,6 @@ def _jobs(conn: Conn) -> dict[str, list[ScheduledJob]]:
 
 def identity(file: File) -> str:
     return f"cron job {file.stem}"
-
-
-def foreign_jobs(scheduler: Scheduler, tree: Tree, rows: dict[str, Row]) -> Iterator[str]:
-    """Jobs that have our names and that the ledger does not know."""
-    for file in tree.cron:
-        for job in scheduler.jobs.get(file.stem, []):
-            if file.path not in rows or job.database != scheduler.database:
-                yield (
-                    f"cron job {file.stem}, owner {job.username}, in database {job.database}, was"
-                    f" not made by rendio: select cron.unschedule('{file.stem}'); or rename it"
-                )
 
 
 def why_pending(scheduler: Scheduler, file: File, row: Row | None) -> str | None:

@@ -78,6 +78,7 @@ def status(url: str, root: Path | None = None) -> Status:
         closing(session.connect(url, f"rendio status {tree.release}")) as conn,
         message.explained(),
     ):
+        preflight.check_scheduler(conn)
         state = read_state(conn)
     problems = list(preflight.history(tree, state.rows))
     jobs = [

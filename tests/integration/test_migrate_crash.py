@@ -68,17 +68,17 @@ def test_killed_before_and_after_every_commit(
         assert (catalogue(url), ledger(url)) == expected, event
 
 
-def test_the_release_itself_survives_death_after_every_step(
+def test_the_release_itself_survives_death_before_and_after_every_step(
     empty_db: str, new_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    """One database, carried on by one apply after the other, each dying after its first commit."""
+    """One database, carried on by one apply after the other, each dying at its first commit."""
     for folder in sqlfiles.FOLDERS:
         shutil.copytree(sqlfiles.root() / folder, tmp_path / folder)
     fresh = new_database()
     migrate.apply(fresh, tmp_path)
     steps = len(migrate.plan(empty_db, tmp_path).steps)
     deaths = 0
-    while deaths < steps and die(empty_db, tmp_path, "step", 1):
+    while deaths < steps and all(die(empty_db, tmp_path, "step", after) for after in (0, 1)):
         deaths += 1
     assert deaths == steps
     migrate.apply(empty_db, tmp_path)

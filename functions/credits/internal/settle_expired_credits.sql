@@ -17,7 +17,7 @@ begin
         select u.id
         from public.users as u
         where u.merged_into is null and u.next_expiry_at < 'infinity' and u.next_expiry_at <= v_now
-        order by u.merged_into, u.next_expiry_at
+        order by u.merged_into, u.next_expiry_at  -- as the index does
         limit p_limit
         for no key update skip locked
     loop

@@ -1,6 +1,6 @@
 -- A video is asked for: credits are taken and the job is made, together and once.
 begin;
-select plan(78);
+select plan(81);
 
 create function pg_temp.rows_written_by(p_call text) returns bigint language plpgsql as $$
 declare
@@ -234,12 +234,15 @@ from (values
     ('no prompt', null, '{}', 'PT400', 'invalid_argument'),
     ('an empty prompt', '', '{}', 'PT400', 'invalid_argument'),
     ('a blank prompt', '   ', '{}', 'PT400', 'invalid_argument'),
+    ('a prompt of other white space', E'\n\t\r', '{}', 'PT400', 'invalid_argument'),
     ('a prompt of 4,001 characters', repeat('x', 4001), '{}', 'PT413', 'payload_too_large'),
     ('a setting object of 16,385 bytes', 'x',
      jsonb_build_object('k', repeat('x', 16385 - 9))::text, 'PT413', 'payload_too_large'),
     ('a setting object of 16,385 bytes in fewer characters', 'x',
      jsonb_build_object('k', repeat('ü', 8188))::text, 'PT413', 'payload_too_large'),
     ('an array of settings', 'x', '[]', 'PT400', 'invalid_argument'),
+    ('an array with an object of settings', 'x', '[{}]', 'PT400', 'invalid_argument'),
+    ('a JSON null as settings', 'x', 'null', 'PT400', 'invalid_argument'),
     ('a text as settings', 'x', '"fast"', 'PT400', 'invalid_argument'),
     ('a number as settings', 'x', '4', 'PT400', 'invalid_argument')
 ) as t (what, prompt, settings, code, slug);
